@@ -1,0 +1,78 @@
+"""Judge a trained neural network from its weights alone: its spectra and its spins.
+
+The public names. Each is imported from its home when first used, so that `import spinspectra` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Where each public name lives.
+_HOMES = {
+    "open_weights": "spinspectra.weights",
+    "TensorInfo": "spinspectra.weights",
+    "Weights": "spinspectra.weights",
+    "Layer": "spinspectra.layers",
+    "describe": "spinspectra.layers",
+    "read_layers": "spinspectra.layers",
+    "IsingChain": "spinspectra.ising",
+    "GroundState": "spinspectra.ising",
+    "EnergyBounds": "spinspectra.ising",
+    "shuffle": "spinspectra.ising",
+    "quench": "spinspectra.ising",
+    "anneal": "spinspectra.ising",
+    "energy_bounds": "spinspectra.ising",
+    "load_spins": "spinspectra.ising",
+    "save_spins": "spinspectra.ising",
+    "SpinSpectraError": "spinspectra.errors",
+}
+
+__all__ = [
+    "open_weights",
+    "TensorInfo",
+    "Weights",
+    "Layer",
+    "describe",
+    "read_layers",
+    "IsingChain",
+    "GroundState",
+    "EnergyBounds",
+    "shuffle",
+    "quench",
+    "anneal",
+    "energy_bounds",
+    "load_spins",
+    "save_spins",
+    "SpinSpectraError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'spinspectra' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from spinspectra.errors import SpinSpectraError
+    from spinspectra.ising import (
+        EnergyBounds,
+        GroundState,
+        IsingChain,
+        anneal,
+        energy_bounds,
+        load_spins,
+        quench,
+        save_spins,
+        shuffle,
+    )
+    from spinspectra.layers import Layer, describe, read_layers
+    from spinspectra.weights import TensorInfo, Weights, open_weights

@@ -1,0 +1,64 @@
+"""What every reader of weights offers: names, headers, and one tensor at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinspectra.errors import WeightsError
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """What the header says of one tensor; nothing of its data has been read.
+
+    shape: as stored. dtype: as stored, `np.dtype`; bfloat16 and float8 come from `ml_dtypes` and compare equal
+    to their names (`info.dtype == "bfloat16"`). file: where the tensor lives, for messages.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    file: str
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape, dtype=object))
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes the tensor takes as stored."""
+        return self.size * self.dtype.itemsize
+
+
+class Weights(Protocol):
+    """A lazy mapping from tensor names to arrays, whatever the format behind it.
+
+    `source` names the checkpoint for messages; `config` is the model's config.json where there is one.
+    """
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def config(self) -> Mapping[str, Any] | None: ...
+
+    def names(self) -> list[str]:
+        """All tensor names, in the order of the file."""
+        ...
+
+    def info(self, name: str) -> TensorInfo:
+        """Shape, stored dtype and file of one tensor, without reading it. Raises WeightsError if absent."""
+        ...
+
+    def read(self, name: str) -> NDArray[np.floating]:
+        """The tensor's values: float64 if stored so, or if integers would not fit; else float32."""
+        ...
+
+
+def missing(name: str, source: str, names: list[str]) -> WeightsError:
+    """The error for a tensor that is not there, with a few that are."""
+    some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return WeightsError(f"{source}: no tensor named {name!r}; there are {len(names)}: {some}")

@@ -1,0 +1,111 @@
+"""A folder as the hub lays it out: one weight file, or shards and the index that names them."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinspectra.errors import WeightsError
+from spinspectra.weights.base import TensorInfo, Weights, missing
+
+Opener = Callable[[Path, Mapping[str, Any] | None], Weights]
+
+# In the order of preference: safetensors before pickles, whole files before shards, as the hub's loaders do.
+WHOLE_FILES = ("model.safetensors", "pytorch_model.bin")
+INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+
+class Shards:
+    """Weights spread over shards by an index. Every shard is opened (headers only) at once.
+
+    Raises WeightsError if the index is malformed, or if a shard it names is absent, lies outside the
+    folder, or lacks a tensor that the index places in it.
+    """
+
+    def __init__(self, index: Path, opener: Opener, config: Mapping[str, Any] | None = None) -> None:
+        self.source = str(index.parent)
+        self.config = config
+        self._shard_of = _read_index(index)
+        self._shards: dict[str, Weights] = {}
+        for shard in dict.fromkeys(self._shard_of.values()):
+            self._shards[shard] = opener(_shard_path(index, shard), config)
+        held = {shard: set(weights.names()) for shard, weights in self._shards.items()}
+        for name, shard in self._shard_of.items():
+            if name not in held[shard]:
+                raise WeightsError(f"{index}: {name} should be in {shard} and is not; fetch that shard again")
+
+    def names(self) -> list[str]:
+        return list(self._shard_of)
+
+    def info(self, name: str) -> TensorInfo:
+        return self._weights(name).info(name)
+
+    def read(self, name: str) -> NDArray[np.floating]:
+        return self._weights(name).read(name)
+
+    def _weights(self, name: str) -> Weights:
+        if name not in self._shard_of:
+            raise missing(name, self.source, self.names())
+        return self._shards[self._shard_of[name]]
+
+
+def find_weights(folder: Path, suffixes: tuple[str, ...]) -> Path:
+    """The file of a folder to open: a whole weight file, an index of shards, or the only weight file there.
+
+    `suffixes` are those that readers exist for, in the order of preference. Raises WeightsError if there is
+    none, or if several are there and nothing says which one is meant.
+    """
+    for name in (WHOLE_FILES[0], INDEX_FILES[0], WHOLE_FILES[1], INDEX_FILES[1]):
+        if (folder / name).is_file():
+            return folder / name
+    for suffix in suffixes:
+        found = sorted(path for path in folder.iterdir() if path.suffix == suffix and path.is_file())
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(path.name for path in found[:4]) + (", ..." if len(found) > 4 else "")
+            raise WeightsError(
+                f"{folder}: {len(found)} {suffix} files and no index ({names}); name one, or add {INDEX_FILES[0]}"
+            )
+    raise WeightsError(f"{folder}: no weights in this folder; looked for {', '.join(suffixes)} files")
+
+
+def read_config(folder: Path) -> Mapping[str, Any] | None:
+    """The model's config.json, or None if there is none. Raises WeightsError if it is not a JSON object."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return None
+    return _read_json_object(path)
+
+
+def _read_index(index: Path) -> dict[str, str]:
+    weight_map = _read_json_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise WeightsError(f"{index}: has no weight_map; fetch the index again")
+    for name, shard in weight_map.items():
+        if not isinstance(shard, str):
+            raise WeightsError(f"{index}: the shard of {name} is {shard!r}, not a file name; fetch the index again")
+    return weight_map
+
+
+def _shard_path(index: Path, shard: str) -> Path:
+    parts = PurePosixPath(shard.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or Path(shard).is_absolute():
+        raise WeightsError(f"{index}: names the shard {shard!r}, which is outside its folder; refused")
+    path = index.parent / shard
+    if not path.is_file():
+        raise WeightsError(f"{index}: names the shard {shard}, which is not in the folder; fetch it")
+    return path
+
+
+def _read_json_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: not readable as JSON ({error}); fetch it again") from None
+    if not isinstance(value, dict):
+        raise WeightsError(f"{path}: holds a {type(value).__name__}, not a JSON object; fetch it again")
+    return value
