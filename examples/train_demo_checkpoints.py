@@ -174,9 +174,7 @@ def accuracies(weights: Weights, task: Task, n_heads: int) -> tuple[float, float
     return right[task.train].mean().item(), right[task.test].mean().item()
 
 
-def make_checkpoint(
-    name: str, step: int, weights: Weights, description: str, task: Task, recipe: Recipe
-) -> Checkpoint:
+def make_checkpoint(name: str, step: int, weights: Weights, description: str, task: Task, recipe: Recipe) -> Checkpoint:
     """Round the weights and measure what is left of the accuracy."""
     stored = rounded(weights)
     train_accuracy, test_accuracy = accuracies(stored, task, recipe.n_heads)
@@ -187,14 +185,10 @@ def start_adamw(weights: Weights, weight_decay: float, recipe: Recipe) -> torch.
     """Make the weights trainable and hand them to a fresh optimiser."""
     for weight in weights.values():
         weight.requires_grad_()
-    return torch.optim.AdamW(
-        weights.values(), lr=recipe.learning_rate, weight_decay=weight_decay, betas=recipe.betas
-    )
+    return torch.optim.AdamW(weights.values(), lr=recipe.learning_rate, weight_decay=weight_decay, betas=recipe.betas)
 
 
-def take_step(
-    weights: Weights, tokens: Tensor, labels: Tensor, n_heads: int, optimiser: torch.optim.Optimizer
-) -> None:
+def take_step(weights: Weights, tokens: Tensor, labels: Tensor, n_heads: int, optimiser: torch.optim.Optimizer) -> None:
     """Take one full-batch step down the cross entropy."""
     optimiser.zero_grad()
     functional.cross_entropy(forward(weights, tokens, n_heads), labels).backward()
@@ -246,9 +240,7 @@ def train_until_grokked(weights: Weights, task: Task, recipe: Recipe) -> list[Ch
             memorising = replace(now, name="memorising", description=text)
         if has_grokked(now):
             if memorising is None:
-                raise SystemExit(
-                    "The network grokked without a measured moment of pure memorising; try another seed."
-                )
+                raise SystemExit("The network grokked without a measured moment of pure memorising; try another seed.")
             text = "The network also answers nearly all of the pairs it has never seen."
             return [initial, memorising, replace(now, name="grokked", description=text)]
     raise SystemExit(f"The network has not grokked within {recipe.max_steps} steps; try another seed.")
@@ -275,9 +267,7 @@ def degrade(weights: Weights, grokked: Checkpoint, task: Task, recipe: Recipe, s
         f"The grokked network was fine-tuned for {recipe.bad_steps} steps on its training pairs "
         f"with {recipe.bad_fraction:.0%} of the labels shuffled."
     )
-    degraded = make_checkpoint(
-        "degraded", grokked.step + recipe.bad_steps, weights, description, task, recipe
-    )
+    degraded = make_checkpoint("degraded", grokked.step + recipe.bad_steps, weights, description, task, recipe)
     report(degraded)
     return degraded
 
@@ -346,12 +336,8 @@ def train_all(recipe: Recipe, seed: int) -> list[Checkpoint]:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Train the four demonstration checkpoints.")
-    parser.add_argument(
-        "--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="folder for the four files"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="decides the split and the first weights (default: 0)"
-    )
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="folder for the four files")
+    parser.add_argument("--seed", type=int, default=0, help="decides the split and the first weights (default: 0)")
     return parser.parse_args()
 
 

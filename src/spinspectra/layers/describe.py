@@ -1,5 +1,6 @@
-"""The table of everything in a checkpoint, from its headers alone."""
+"""The table of everything in a checkpoint, and what its chain would be, from its headers alone."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spinspectra.errors import ChainError, UnknownFamilyError
@@ -11,6 +12,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True, slots=True)
+class ChainSummary:
+    """The Ising chain a checkpoint makes: its family, blocks, spins N, bonds B, and each tensor's label in it."""
+
+    family: str
+    n_blocks: int
+    n_spins: int
+    n_bonds: int
+    label_of: dict[str, str]
+
+
 def describe(source: Any) -> "pd.DataFrame":
     """One row a tensor, nothing left out: layer_id, name, kind, dtype, shape, params, bytes, chain.
 
@@ -20,27 +32,37 @@ def describe(source: Any) -> "pd.DataFrame":
     import pandas as pd
 
     weights = open_weights(source)
-    parts = chain_parts(weights)
-    rows = [
-        {
-            "layer_id": layer.index,
-            "name": layer.name,
-            "kind": layer.kind,
-            "dtype": str(layer.dtype),
-            "shape": layer.shape,
-            "params": weights.info(layer.name).size,
-            "bytes": weights.info(layer.name).n_bytes,
-            "chain": parts.get(layer.name, ""),
-        }
-        for layer in read_layers(weights)
-    ]
+    summary = summarise_chain(weights)
+    label_of = {} if isinstance(summary, str) else summary.label_of
+    rows = []
+    for layer in read_layers(weights):
+        info = weights.info(layer.name)
+        rows.append(
+            {
+                "layer_id": layer.index,
+                "name": layer.name,
+                "kind": layer.kind,
+                "dtype": str(layer.dtype),
+                "shape": layer.shape,
+                "params": info.size,
+                "bytes": info.n_bytes,
+                "chain": label_of.get(layer.name, ""),
+            }
+        )
     return pd.DataFrame(rows)
 
 
-def chain_parts(weights: Weights) -> dict[str, str]:
-    """The chain's label of every tensor in it; empty if the checkpoint makes no chain."""
+def summarise_chain(weights: Weights) -> ChainSummary | str:
+    """The chain a checkpoint makes, without reading a tensor; or, if it makes none, the reason in one line."""
     try:
-        matrices = recognise(weights).block_matrices()
-    except (UnknownFamilyError, ChainError):
-        return {}
-    return {name: matrix.label for matrix in matrices for name in matrix.tensors}
+        transformer = recognise(weights)
+        matrices = transformer.block_matrices()
+    except (UnknownFamilyError, ChainError) as error:
+        return str(error)
+    return ChainSummary(
+        family=transformer.family.name,
+        n_blocks=transformer.n_blocks,
+        n_spins=matrices[0].shape[0] + sum(matrix.shape[1] for matrix in matrices),
+        n_bonds=sum(matrix.shape[0] * matrix.shape[1] for matrix in matrices),
+        label_of={name: matrix.label for matrix in matrices for name in matrix.tensors},
+    )

@@ -1,7 +1,7 @@
 """Recognising the architecture family of a checkpoint from its config.json or from its tensor names alone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spinspectra.errors import ChainError, OptionError, UnknownFamilyError
@@ -27,13 +27,14 @@ def recognise(weights: Weights, prefix: str | None = None) -> Transformer:
     names = weights.names()
     for family in _likeliest_first(weights.config, names):
         for layout in family.layouts:
-            stacks = _find_stacks(names, layout)
+            named = _model_type(weights.config) in family.model_types
+            stacks = _find_stacks(names, layout, layout.qkv[:1] if named else layout.matrices)
             if stacks:
                 chosen = _choose(stacks, prefix, weights.source)
                 _require_whole_blocks(weights, family, layout, chosen, stacks[chosen])
                 n_blocks = len(stacks[chosen])
                 return Transformer(family, layout, chosen, n_blocks, _n_heads(weights.config), weights)
-    model_type = (weights.config or {}).get("model_type")
+    model_type = _model_type(weights.config)
     said = f" (config.json says {model_type!r})" if model_type else ""
     raise UnknownFamilyError(
         f"{weights.source}: no known architecture family{said}; known: "
@@ -43,7 +44,7 @@ def recognise(weights: Weights, prefix: str | None = None) -> Transformer:
 
 
 def _likeliest_first(config: Mapping[str, Any] | None, names: list[str]) -> list[Family]:
-    model_type = (config or {}).get("model_type")
+    model_type = _model_type(config)
 
     def rank(family: Family) -> int:
         if model_type in family.model_types:
@@ -55,16 +56,23 @@ def _likeliest_first(config: Mapping[str, Any] | None, names: list[str]) -> list
     return sorted(FAMILIES, key=rank)
 
 
-def _find_stacks(names: list[str], layout: Layout) -> Stacks:
-    """Everything under the layout's block names, for those prefixes that hold its first qkv tensor."""
+def _model_type(config: Mapping[str, Any] | None) -> Any:
+    return (config or {}).get("model_type")
+
+
+def _find_stacks(names: list[str], layout: Layout, needed: Sequence[str]) -> Stacks:
+    """Everything under the layout's block names, for those prefixes where some block has each of `needed`.
+
+    Without a word from config.json the layout needs all its matrices, or Llama, which shares three names with
+    OPT, would pass for an OPT with tensors missing.
+    """
     number = re.escape(layout.block).replace(re.escape("{i}"), r"(?P<block>\d{1,9})")
     pattern = re.compile(rf"(?P<prefix>(?:.*\.)?){number}(?P<part>.+)\.weight")
     stacks: Stacks = {}
     for name in names:
         if match := pattern.fullmatch(name):
             stacks.setdefault(match["prefix"], {}).setdefault(int(match["block"]), set()).add(match["part"])
-    first = layout.qkv[0]
-    return {prefix: blocks for prefix, blocks in stacks.items() if any(first in held for held in blocks.values())}
+    return {prefix: blocks for prefix, blocks in stacks.items() if set(needed) <= set().union(*blocks.values())}
 
 
 def _choose(stacks: Stacks, prefix: str | None, source: str) -> str:

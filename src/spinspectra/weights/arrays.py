@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import TensorInfo, missing
+from spinspectra.weights.base import TensorInfo, missing, shown
 from spinspectra.weights.dtypes import to_float
 
 
@@ -24,7 +24,7 @@ class MappingWeights:
         for name, value in tensors.items():
             if not isinstance(name, str) or not (hasattr(value, "shape") and hasattr(value, "dtype")):
                 raise WeightsError(
-                    f"{source}: {name!r} is a {type(value).__name__}; give a mapping from names to arrays or tensors"
+                    f"{source}: '{shown(str(name))}' is a {type(value).__name__}; give a mapping from names to arrays or tensors"
                 )
         self.source = source
         self.config = config
@@ -39,15 +39,18 @@ class MappingWeights:
         try:
             return TensorInfo(tuple(value.shape), np.dtype(dtype), self.source)
         except TypeError:
-            raise WeightsError(f"{self.source}: {name} is stored as {dtype}; dequantise it first") from None
+            raise WeightsError(
+                f"{self.source}: {shown(name)} is stored as {shown(dtype)}; dequantise it first"
+            ) from None
 
     def read(self, name: str) -> NDArray[np.floating]:
         value = self._value(name)
+        where = f"{self.source}: {shown(name)}"
         if hasattr(value, "detach"):  # a torch tensor, recognised without importing torch
             from spinspectra.weights.torch_file import tensor_to_numpy
 
-            value = tensor_to_numpy(value)
-        return to_float(np.asarray(value), f"{self.source}: {name}")
+            value = tensor_to_numpy(value, where)
+        return to_float(np.asarray(value), where)
 
     def _value(self, name: str) -> Any:
         try:

@@ -58,7 +58,17 @@ class Weights(Protocol):
         ...
 
 
+def shown(text: str) -> str:
+    """A name or a reason that comes from a file, fit for a one-line message: escaped, and cut if long.
+
+    >>> print(shown("layer\\n0.weight"))
+    layer\\n0.weight
+    """
+    cut = text if len(text) <= 200 else f"{text[:150]}... ({len(text)} characters)"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
 def missing(name: str, source: str, names: list[str]) -> WeightsError:
     """The error for a tensor that is not there, with a few that are."""
-    some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return WeightsError(f"{source}: no tensor named {name!r}; there are {len(names)}: {some}")
+    some = ", ".join(shown(other) for other in names[:3]) + (", ..." if len(names) > 3 else "")
+    return WeightsError(f"{source}: no tensor named '{shown(name)}'; there are {len(names)}: {some}")

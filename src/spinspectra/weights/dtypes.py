@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import WeightsError
+from spinspectra.weights.base import shown
 
 # The codes of the safetensors format. Packed formats below a byte (F4, F6) are left out on purpose: their
 # scale lives in another tensor, so the numbers alone would be wrong.
@@ -53,7 +54,9 @@ def to_float(array: NDArray[Any], where: str) -> NDArray[np.floating]:
     """
     dtype = array.dtype
     if not is_real(dtype):
-        raise WeightsError(f"{where} holds {dtype} values, which are not real numbers; leave this tensor out")
+        raise WeightsError(
+            f"{where} holds {shown(str(dtype))} values, which are not real numbers; leave this tensor out"
+        )
     if dtype.kind == "f":
         target: type[np.floating] = np.float64 if dtype.itemsize >= 8 else np.float32
     elif dtype.kind in "iu" and array.size and max(abs(int(array.max())), abs(int(array.min()))) > 2**24:

@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import TensorInfo, Weights, missing
+from spinspectra.weights.base import TensorInfo, Weights, missing, shown
 
 Opener = Callable[[Path, Mapping[str, Any] | None], Weights]
 
 # In the order of preference: safetensors before pickles, whole files before shards, as the hub's loaders do.
 WHOLE_FILES = ("model.safetensors", "pytorch_model.bin")
 INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+_MOST_JSON = 100 << 20  # bytes; the indices of the largest models take a few MB
 
 
 class Shards:
@@ -28,14 +30,16 @@ class Shards:
     def __init__(self, index: Path, opener: Opener, config: Mapping[str, Any] | None = None) -> None:
         self.source = str(index.parent)
         self.config = config
-        self._shard_of = _read_index(index)
+        self._shard_of = read_index(index)
         self._shards: dict[str, Weights] = {}
         for shard in dict.fromkeys(self._shard_of.values()):
             self._shards[shard] = opener(_shard_path(index, shard), config)
         held = {shard: set(weights.names()) for shard, weights in self._shards.items()}
         for name, shard in self._shard_of.items():
             if name not in held[shard]:
-                raise WeightsError(f"{index}: {name} should be in {shard} and is not; fetch that shard again")
+                raise WeightsError(
+                    f"{index}: {shown(name)} should be in {shown(shard)} and is not; fetch that shard again"
+                )
 
     def names(self) -> list[str]:
         return list(self._shard_of)
@@ -81,31 +85,35 @@ def read_config(folder: Path) -> Mapping[str, Any] | None:
     return _read_json_object(path)
 
 
-def _read_index(index: Path) -> dict[str, str]:
+def read_index(index: Path) -> dict[str, str]:
+    """Which shard holds each tensor. Raises WeightsError if malformed, or if a shard lies outside the folder."""
     weight_map = _read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise WeightsError(f"{index}: has no weight_map; fetch the index again")
     for name, shard in weight_map.items():
         if not isinstance(shard, str):
-            raise WeightsError(f"{index}: the shard of {name} is {shard!r}, not a file name; fetch the index again")
+            raise WeightsError(f"{index}: the shard of {shown(name)} is no file name; fetch the index again")
+    for shard in dict.fromkeys(weight_map.values()):
+        parts = PurePosixPath(shard.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or PureWindowsPath(shard).drive:
+            raise WeightsError(f"{index}: names the shard '{shown(shard)}', which is outside its folder; refused")
     return weight_map
 
 
 def _shard_path(index: Path, shard: str) -> Path:
-    parts = PurePosixPath(shard.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or Path(shard).is_absolute():
-        raise WeightsError(f"{index}: names the shard {shard!r}, which is outside its folder; refused")
     path = index.parent / shard
     if not path.is_file():
-        raise WeightsError(f"{index}: names the shard {shard}, which is not in the folder; fetch it")
+        raise WeightsError(f"{index}: names the shard {shown(shard)}, which is not in the folder; fetch it")
     return path
 
 
 def _read_json_object(path: Path) -> dict[str, Any]:
+    if (size := path.stat().st_size) > _MOST_JSON:
+        raise WeightsError(f"{path}: {size} bytes are no configuration or index; fetch it again")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: not readable as JSON ({error}); fetch it again") from None
+        raise WeightsError(f"{path}: not readable as JSON ({shown(str(error))}); fetch it again") from None
     if not isinstance(value, dict):
         raise WeightsError(f"{path}: holds a {type(value).__name__}, not a JSON object; fetch it again")
     return value

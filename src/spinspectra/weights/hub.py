@@ -3,13 +3,12 @@
 All fetching, caching, authentication and the offline switch (HF_HUB_OFFLINE) are huggingface_hub's.
 """
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.folder import INDEX_FILES, WHOLE_FILES
+from spinspectra.weights.folder import INDEX_FILES, WHOLE_FILES, read_index
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[\w./-]+)?")
 
@@ -28,11 +27,13 @@ def fetch(hub_id: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
+        GatedRepoError,
         HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
     repository, _, revision = hub_id.partition("@")
@@ -48,6 +49,10 @@ def fetch(hub_id: str) -> Path:
     try:
         get("config.json")
         path = _first_weights(get)
+    except GatedRepoError:  # a kind of RepositoryNotFoundError
+        raise WeightsError(f"{hub_id}: the model is gated; accept its terms on the hub and log in") from None
+    except RevisionNotFoundError:
+        raise WeightsError(f"{hub_id}: the model has no revision {revision!r}; name a branch, tag or commit") from None
     except RepositoryNotFoundError:
         raise WeightsError(f"{hub_id}: no such file or folder, and no such model on the hub") from None
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
@@ -66,8 +71,7 @@ def _first_weights(get: Callable[[str], Path | None]) -> Path | None:
         if path := get(whole):
             return path
         if path := get(index):
-            weight_map = json.loads(path.read_text(encoding="utf-8")).get("weight_map", {})
-            for shard in sorted(set(weight_map.values())):
+            for shard in sorted(set(read_index(path).values())):
                 get(shard)  # an absent one is reported when the index is opened
             return path
     return None

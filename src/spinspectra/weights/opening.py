@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import Weights
+from spinspectra.weights.base import Weights, shown
 from spinspectra.weights.folder import INDEX_FILES, Opener, Shards, find_weights, read_config
 
 
@@ -55,11 +55,11 @@ def open_weights(source: Any, config: Mapping[str, Any] | None = None) -> Weight
         from spinspectra.weights.arrays import MappingWeights
 
         return MappingWeights(source, "mapping of arrays", config)
-    if hasattr(source, "state_dict"):
+    if hasattr(source, "state_dict") and not isinstance(source, type):
         from spinspectra.weights.torch_file import open_module
 
         return open_module(source, config)
-    if all(hasattr(source, method) for method in ("names", "info", "read")):
+    if not isinstance(source, type) and all(hasattr(source, method) for method in ("names", "info", "read")):
         opened: Weights = source
         return opened
     raise WeightsError(
@@ -70,11 +70,15 @@ def open_weights(source: Any, config: Mapping[str, Any] | None = None) -> Weight
 
 def _open_path(source: str, config: Mapping[str, Any] | None) -> Weights:
     path = Path(source)
-    if not path.exists():
+    try:
+        found = path.exists()
+    except OSError:  # longer than any file name
+        found = False
+    if not found:
         from spinspectra.weights.hub import fetch, is_hub_id
 
         if not is_hub_id(source) or path.suffix in READERS:
-            raise WeightsError(f"{source}: no such file or folder")
+            raise WeightsError(f"{shown(source)}: no such file or folder")
         path = fetch(source)
     try:
         if path.is_dir():
@@ -84,6 +88,8 @@ def _open_path(source: str, config: Mapping[str, Any] | None) -> Weights:
             return Shards(path, _shard_opener(path), config)
         if path.suffix not in READERS:
             raise WeightsError(f"{path}: no reader for {path.suffix or 'this name'}; known: {', '.join(READERS)}")
+        if not path.is_file():
+            raise WeightsError(f"{path}: not a regular file; give a file or a folder")
         return READERS[path.suffix](path, config)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import TensorInfo, missing
+from spinspectra.weights.base import TensorInfo, missing, shown
 from spinspectra.weights.dtypes import SAFETENSORS, to_float
 
 
@@ -24,7 +24,11 @@ class SafetensorsFile:
         self._path = path
         header, self._data_start = _read_header(path)
         self.metadata: dict[str, str] = header.pop("__metadata__", None) or {}
-        self._entries = dict(sorted(header.items(), key=lambda item: item[1]["data_offsets"][0]))
+        if not header:
+            raise WeightsError(f"{path}: holds no tensors")
+        self._entries: dict[str, dict[str, Any]] = dict(
+            sorted(header.items(), key=lambda item: item[1]["data_offsets"][0])
+        )
 
     def names(self) -> list[str]:
         return list(self._entries)
@@ -34,7 +38,7 @@ class SafetensorsFile:
         code = entry["dtype"]
         if code not in SAFETENSORS:
             raise WeightsError(
-                f"{self.source}: {name} is stored as {code}, a packed format whose scale lives elsewhere; "
+                f"{self.source}: {shown(name)} is stored as {code}, a packed format whose scale lives elsewhere; "
                 "dequantise the checkpoint first"
             )
         return TensorInfo(tuple(entry["shape"]), SAFETENSORS[code], self.source)
@@ -47,10 +51,10 @@ class SafetensorsFile:
             values = np.fromfile(file, dtype=info.dtype, count=info.size)
         if values.size != info.size:
             raise WeightsError(
-                f"{self.source}: {name} ends after {values.size} of {info.size} values; the file changed "
+                f"{self.source}: {shown(name)} ends after {values.size} of {info.size} values; the file changed "
                 "while it was read, fetch it again"
             )
-        return to_float(values.reshape(info.shape), f"{self.source}: {name}")
+        return to_float(values.reshape(info.shape), f"{self.source}: {shown(name)}")
 
     def _entry(self, name: str) -> dict[str, Any]:
         try:
@@ -76,6 +80,6 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
             return header, 8 + length
     except SafetensorError as error:
         reason = str(error).removeprefix("Error while deserializing header: ")
-        raise WeightsError(f"{path}: not a whole safetensors file ({reason}); fetch it again") from None
+        raise WeightsError(f"{path}: not a whole safetensors file ({shown(reason)}); fetch it again") from None
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from None

@@ -5,6 +5,7 @@ one costs no memory. PyTorch is imported only when such a file is opened.
 """
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,13 @@ from numpy.typing import NDArray
 
 from spinspectra.errors import MissingExtraError, WeightsError
 from spinspectra.weights.arrays import MappingWeights
+from spinspectra.weights.base import shown
 
 # Keys under which training scripts keep the weights beside optimiser state and counters.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
+_DEEPEST = 4  # wrappers within wrappers
+
+_FREE = 16 << 20  # bytes that a tensor may take however small its file is
 
 
 def open_torch_file(path: Path, config: Mapping[str, Any] | None = None) -> MappingWeights:
@@ -31,15 +36,23 @@ def open_torch_file(path: Path, config: Mapping[str, Any] | None = None) -> Mapp
     if path.stat().st_size == 0:
         raise WeightsError(f"{path}: the file is empty; fetch it again")
     try:
-        # Files from before PyTorch 1.6 are no zip archives and cannot be mapped.
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        loaded = _load(path, torch)
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(_refusal(path, error)) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # zip readers and unpicklers meet malformed bytes with errors of many kinds
         raise WeightsError(f"{path}: not a whole PyTorch file ({_one_line(error)}); fetch it again") from None
     tensors = _tensors(loaded, torch)
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors by name; save model.state_dict() and open that")
+    for name, tensor in tensors.items():
+        # A stride of 0 or a sparse layout lets a few bytes claim to be terabytes.
+        claimed = tensor.numel() * tensor.dtype.itemsize
+        if claimed > max(path.stat().st_size, _FREE) and not tensor.is_meta:
+            raise WeightsError(
+                f"{path}: {shown(name)} claims {claimed} bytes, more than the whole file; save it dense and contiguous"
+            )
     return MappingWeights(tensors, str(path), config)
 
 
@@ -48,7 +61,8 @@ def open_module(module: Any, config: Mapping[str, Any] | None = None) -> Mapping
     own: Any = getattr(module, "config", None)
     if config is None and hasattr(own, "to_dict"):
         config = own.to_dict()
-    return MappingWeights(module.state_dict(), type(module).__name__, config)
+    state = {name: value for name, value in module.state_dict().items() if hasattr(value, "detach")}
+    return MappingWeights(state, type(module).__name__, config)
 
 
 def _import_torch(path: Path) -> ModuleType:
@@ -62,15 +76,27 @@ def _import_torch(path: Path) -> ModuleType:
     return torch
 
 
+def _load(path: Path, torch: ModuleType) -> Any:
+    """What the file holds, nothing run. Files from before PyTorch 1.6 are no zip archives and cannot be mapped."""
+    mapped = zipfile.is_zipfile(path)
+    if mapped:
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise WeightsError(f"{path}: compressed inside, as PyTorch never writes it; save it again with PyTorch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # advice on how the file was pickled
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+
+
 def _tensors(loaded: Any, torch: ModuleType) -> dict[str, Any]:
-    if not isinstance(loaded, Mapping):
-        return {}
-    found = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-    if not found:
-        for key in _WRAPPERS:
-            if isinstance(loaded.get(key), Mapping):
-                return _tensors(loaded[key], torch)
-    return found
+    for _ in range(_DEEPEST):
+        if not isinstance(loaded, Mapping):
+            break
+        found = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+        if found:
+            return found
+        loaded = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
+    return {}
 
 
 def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
@@ -78,7 +104,7 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
     if "GLOBAL" in text or "Unsupported" in text:
         wanted = text.split("GLOBAL ", 1)[1].split()[0] if "GLOBAL " in text else "an unknown object"
         return (
-            f"{path}: refused, opening it would run code or build objects besides tensors ({wanted}); "
+            f"{path}: refused, opening it would run code or build objects besides tensors ({shown(wanted)}); "
             "nothing was run, ask its author for safetensors"
         )
     return f"{path}: not a PyTorch file ({_one_line(error)}); fetch it again"
@@ -86,14 +112,17 @@ def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
 
 def _one_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return shown(lines[0]) if lines else type(error).__name__
 
 
-def tensor_to_numpy(tensor: Any) -> NDArray[Any]:
-    """A torch tensor as a numpy array of the same values; narrow floats that numpy lacks become float32."""
+def tensor_to_numpy(tensor: Any, where: str) -> NDArray[Any]:
+    """A torch tensor as a numpy array of the same values; narrow floats that numpy lacks become float32.
+
+    Raises WeightsError, naming `where`, for a tensor without values or of a kind that numpy has not.
+    """
     tensor = tensor.detach()
     if tensor.is_meta:
-        raise WeightsError("a tensor on the meta device has no values; load the model's weights first")
+        raise WeightsError(f"{where} is on the meta device and has no values; load the model's weights first")
     if tensor.is_sparse:
         tensor = tensor.to_dense()
     elif tensor.is_quantized:
@@ -101,4 +130,7 @@ def tensor_to_numpy(tensor: Any) -> NDArray[Any]:
     tensor = tensor.cpu()
     if tensor.is_floating_point() and tensor.dtype.itemsize < 4:
         tensor = tensor.float()
-    return np.asarray(tensor.numpy())
+    try:
+        return np.asarray(tensor.numpy())
+    except (TypeError, RuntimeError):
+        raise WeightsError(f"{where} is stored as {tensor.dtype}, which numpy has not; convert it first") from None

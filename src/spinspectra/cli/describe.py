@@ -1,0 +1,67 @@
+"""`spinspectra describe`: tables of a checkpoint's tensors and of the chain it makes."""
+
+import re
+
+import pandas as pd
+
+from spinspectra.cli.output import cell, console, one_line, print_json, table
+from spinspectra.layers.describe import ChainSummary, describe, summarise_chain
+from spinspectra.weights import open_weights
+
+
+def run(model: str, every: bool, as_json: bool) -> None:
+    weights = open_weights(model)
+    rows = describe(weights)
+    chain = summarise_chain(weights)
+    if as_json:
+        print_json(_as_json(weights.source, rows, chain))
+        return
+    out = console()
+    shown = rows.assign(count=1) if every else _grouped(rows)
+    tensors = table(weights.source, "tensor", "kind", "stored as", "shape", "chain", "count", "parameters", left=5)
+    for row in shown.to_dict(orient="records"):
+        shape = " x ".join(map(str, row["shape"])) or "scalar"
+        tensors.add_row(
+            cell(row["name"]),
+            row["kind"],
+            row["dtype"],
+            shape,
+            row["chain"],
+            f"{row['count']:,}",
+            f"{row['params']:,}",
+        )
+    out.print(tensors)
+    out.print(f"  {len(rows):,} tensors, {rows.params.sum():,} parameters, {rows.bytes.sum() / 1e6:,.1f} MB\n")
+    if isinstance(chain, ChainSummary):
+        out.print(
+            f"  Ising chain: {chain.family}, {chain.n_blocks} blocks, "
+            f"N = {chain.n_spins:,} spins, B = {chain.n_bonds:,} bonds"
+        )
+    else:
+        out.print("  No Ising chain: " + one_line(chain), markup=False)
+
+
+def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for tensors that differ only in their numbers (blocks, shards of a list), in order of first sight."""
+    pattern = [re.sub(r"\d+", "*", name) for name in rows.name]
+    role = rows.chain.str.rpartition(".")[2]
+    groups = rows.assign(pattern=pattern, role=role).groupby(
+        ["pattern", "kind", "dtype", "shape", "role"], sort=False, as_index=False
+    )
+    made = groups.agg(name=("name", "first"), params=("params", "sum"), count=("name", "size"))
+    made["name"] = made.name.where(made["count"] == 1, made.pattern)
+    return made.rename(columns={"role": "chain"})
+
+
+def _as_json(source: str, rows: pd.DataFrame, chain: ChainSummary | str) -> dict[str, object]:
+    made: dict[str, object] = {"source": source, "chain": None, "no_chain_because": None}
+    if isinstance(chain, ChainSummary):
+        made["chain"] = {
+            "family": chain.family,
+            "n_blocks": chain.n_blocks,
+            "n_spins": chain.n_spins,
+            "n_bonds": chain.n_bonds,
+        }
+    else:
+        made["no_chain_because"] = chain
+    return made | {"layers": rows.to_dict(orient="records")}

@@ -1,0 +1,64 @@
+"""What all subcommands share in showing: tables, progress, numbers, and text that came out of a file."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def one_line(text: str) -> str:
+    """Text with line breaks, escapes and other unprintable characters spelled out: safe on any terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def console() -> Console:
+    """Standard output, as wide as the terminal, or wide enough for any table when it goes to a file."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=160)
+
+
+def table(title: str, *columns: str, left: int = 1) -> Table:
+    """A table with the first `left` columns aligned left and the rest right."""
+    made = Table(title=Text(one_line(title)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index < left else "right", overflow="fold")
+    return made
+
+
+def cell(text: str) -> Text:
+    """A cell of text from a file: no markup is read in it."""
+    return Text(one_line(text))
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with a typographic minus sign and thousands separators."""
+    return f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on standard output."""
+    print(json.dumps(value, indent=2))
+
+
+@contextmanager
+def sweeps_bar(title: str, total: int) -> Iterator[Any]:
+    """A progress bar of sweeps on standard error if that is a terminal; gives a function to call with sweeps done."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,}/{task.total:,} sweeps"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(title, total=max(total, 1))
+        yield lambda done: bar.advance(task, done)

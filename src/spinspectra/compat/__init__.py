@@ -1,0 +1,1 @@
+"""Drop-in faces of other tools over this package: existing scripts run by changing an import."""
