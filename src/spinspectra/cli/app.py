@@ -1,5 +1,6 @@
 """The `spinspectra` command and its subcommands. Nothing heavy is imported before a subcommand needs it."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -84,12 +85,12 @@ def main() -> None:
 
     try:
         app()
-    except SpinSpectraError as error:
-        print(f"spinspectra: {one_line(str(error))}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except OSError as error:
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except (SpinSpectraError, OSError, MemoryError) as error:
         print(f"spinspectra: {one_line(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("spinspectra: interrupted, nothing was written", file=sys.stderr)
+        print("spinspectra: interrupted", file=sys.stderr)
         raise SystemExit(130) from None

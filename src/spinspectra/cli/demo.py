@@ -60,7 +60,7 @@ def _reading(chapters: list[Chapter]) -> str:
     low, high = min(c.ratio for c in chapters[1:]), max(c.ratio for c in chapters[1:])
     return f"""\
   What it shows
-  - Untrained weights sit where their shuffled twins sit (ratio {initial.ratio:.2f}): there is no structure yet. All three
+  - Untrained weights sit where their shuffled twins sit (ratio {initial.ratio:.2f}): no structure yet. All three
     trained networks go far lower than theirs ({low:.2f} to {high:.2f} times): training leaves order that shuffling
     destroys, and it can be seen without a single input.
   - Memorising ({unseen["memorising"]} right on unseen pairs) and grokked ({unseen["grokked"]}) differ in ratio, \

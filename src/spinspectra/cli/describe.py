@@ -8,6 +8,8 @@ from spinspectra.cli.output import cell, console, one_line, print_json, table
 from spinspectra.layers.describe import ChainSummary, describe, summarise_chain
 from spinspectra.weights import open_weights
 
+_BLOCK_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")  # a whole part of a dotted name
+
 
 def run(model: str, every: bool, as_json: bool) -> None:
     weights = open_weights(model)
@@ -43,7 +45,7 @@ def run(model: str, every: bool, as_json: bool) -> None:
 
 def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
     """One row for tensors that differ only in their numbers (blocks, shards of a list), in order of first sight."""
-    pattern = [re.sub(r"\d+", "*", name) for name in rows.name]
+    pattern = [_BLOCK_NUMBER.sub("*", name) for name in rows.name]
     role = rows.chain.str.rpartition(".")[2]
     groups = rows.assign(pattern=pattern, role=role).groupby(
         ["pattern", "kind", "dtype", "shape", "role"], sort=False, as_index=False

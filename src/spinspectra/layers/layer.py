@@ -12,8 +12,10 @@ from spinspectra.weights import TensorInfo, Weights, open_weights
 
 Kind = Literal["dense", "embedding", "conv1d", "conv2d", "conv3d", "norm", "bias", "other"]
 
-_EMBEDDING = re.compile(r"(^|[._])(\w*embed\w*|wte|wpe|emb)([._]|$)")
-_NOT_WEIGHT = re.compile(r"(^|[._])(bias|masked_bias|relative_position_bias_table|\w*_token|position_ids)$")
+_EMBEDDING = re.compile(r"(^|[._])(?!embed_out)(\w*embed\w*|wte|wpe|emb)([._]|$)")
+_NOT_WEIGHT = re.compile(
+    r"(^|[._])(bias|masked_bias|running_mean|running_var|relative_position_bias_table|\w*_token|position_ids)$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,11 @@ def kind_of(name: str, info: TensorInfo) -> Kind:
         return "other"
     by_dimensions: dict[int, Kind] = {1: "norm", 2: "dense", 3: "conv1d", 4: "conv2d", 5: "conv3d"}
     kind = by_dimensions.get(len(info.shape), "other")
-    if _EMBEDDING.search(name) and kind in ("dense", "conv1d"):
-        # a (1, n, d) position table is no convolution; patch embeddings of 4 dimensions are one
-        return "embedding" if kind == "dense" else "other"
+    if _EMBEDDING.search(name):
+        if kind == "dense":
+            return "embedding"
+        if kind == "conv1d" and info.shape[0] == 1:  # a (1, n, d) table of positions
+            return "other"
     return kind
 
 

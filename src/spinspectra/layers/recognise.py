@@ -33,6 +33,8 @@ def recognise(weights: Weights, prefix: str | None = None) -> Transformer:
                 chosen = _choose(stacks, prefix, weights.source)
                 _require_whole_blocks(weights, family, layout, chosen, stacks[chosen])
                 n_blocks = len(stacks[chosen])
+                if named:
+                    _require_all_blocks(weights, n_blocks)
                 return Transformer(family, layout, chosen, n_blocks, _n_heads(weights.config), weights)
     model_type = _model_type(weights.config)
     said = f" (config.json says {model_type!r})" if model_type else ""
@@ -103,8 +105,19 @@ def _require_whole_blocks(
                 )
 
 
+def _require_all_blocks(weights: Weights, n_blocks: int) -> None:
+    """As many blocks as config.json says, or a missing last shard would pass for a shorter network."""
+    said = _count(weights.config, "num_hidden_layers", "n_layer")
+    if said is not None and said > n_blocks:
+        raise ChainError(f"{weights.source}: holds {n_blocks} blocks and config.json says {said}; is a shard left out?")
+
+
 def _n_heads(config: Mapping[str, Any] | None) -> int | None:
-    for key in ("n_head", "num_attention_heads"):
+    return _count(config, "n_head", "num_attention_heads")
+
+
+def _count(config: Mapping[str, Any] | None, *keys: str) -> int | None:
+    for key in keys:
         value = (config or {}).get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             return value

@@ -18,6 +18,9 @@ from spinspectra.weights import Weights
 
 ROLES = ("qkv", "proj", "fc1", "fc2")
 
+# What float8 and integer checkpoints append to a weight's name for the scale that belongs to it.
+_SCALES = ("_scale", "_scale_inv", ".absmax")
+
 
 @dataclass(frozen=True, slots=True)
 class BlockMatrix:
@@ -55,6 +58,7 @@ class Transformer:
             raise OptionError(
                 f"blocks={blocks}: {self.weights.source} has {self.n_blocks} blocks; give 1 to {self.n_blocks}"
             )
+        self._require_unquantised(blocks)
         matrices = [self._matrix(block, role) for block in range(blocks) for role in ROLES]
         for before, after in pairwise(matrices):
             if before.shape[1] != after.shape[0]:
@@ -79,10 +83,25 @@ class Transformer:
             _require_finite(values, self.weights.source, "the sum of " + ", ".join(matrix.tensors))
         return values.T if self.layout.stored == "out_in" else values
 
-    def _matrix(self, block: int, role: str) -> BlockMatrix:
+    def _require_unquantised(self, blocks: int) -> None:
+        """Refuse the codes of a quantised checkpoint, which are not the weights the network computes with."""
+        there = set(self.weights.names())
+        for name in (name for block in range(blocks) for role in ROLES for name in self._tensors(block, role)):
+            dtype = self.weights.info(name).dtype
+            scale = next((name + suffix for suffix in _SCALES if name + suffix in there), None)
+            if dtype.kind in "iub" or scale:
+                said = f"with its scale in {scale}" if scale else "which are codes, not weights"
+                raise ChainError(
+                    f"{self.weights.source}: {name} is stored as {dtype}, {said}; dequantise the checkpoint first"
+                )
+
+    def _tensors(self, block: int, role: str) -> tuple[str, ...]:
         parts = self.layout.qkv if role == "qkv" else (getattr(self.layout, role),)
         stem = self.prefix + self.layout.block.format(i=block)
-        names = tuple(f"{stem}{part}.weight" for part in parts)
+        return tuple(f"{stem}{part}.weight" for part in parts)
+
+    def _matrix(self, block: int, role: str) -> BlockMatrix:
+        names = self._tensors(block, role)
         infos = [self.weights.info(name) for name in names]
         shapes = [info.shape for info in infos]
         if role == "qkv":

@@ -1,0 +1,1 @@
+"""Tests of spinspectra; the folders mirror src."""

@@ -1,0 +1,1 @@
+"""Tests of layers: what tensors are, and the families that make a chain of them."""
