@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import OptionError
+from spinspectra.ising.blas import blas_threads
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.kernels.search import metropolis_sweep
 from spinspectra.ising.quench import settle
@@ -73,10 +74,11 @@ def temperature_range(chain: IsingChain) -> tuple[float, float]:
     rng = np.random.default_rng(0)
     vectors = [rng.standard_normal(n).astype(chain.flat.dtype) for n in chain.nodes]
     eigenvalue = 0.0
-    for _ in range(_POWER_STEPS):
-        scale = np.sqrt(sum(float(v @ v) for v in vectors))
-        vectors = _neighbour_sums(chain, _neighbour_sums(chain, [v / scale for v in vectors]))
-        eigenvalue = float(np.sqrt(np.sqrt(sum(float(v @ v) for v in vectors))))
+    with blas_threads(chain):
+        for _ in range(_POWER_STEPS):
+            scale = np.sqrt(sum(float(v @ v) for v in vectors))
+            vectors = _neighbour_sums(chain, _neighbour_sums(chain, [v / scale for v in vectors]))
+            eigenvalue = float(np.sqrt(np.sqrt(sum(float(v @ v) for v in vectors))))
     return max(eigenvalue, typical_field), _COLDEST * typical_field
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from spinspectra.ising.blas import blas_threads
 from spinspectra.ising.chain import IsingChain
 
 _RANK = 24  # dimensions of the unit vectors; more gains less than 1e-3 of the bound on real weights
@@ -44,8 +45,9 @@ def energy_bounds(chain: IsingChain) -> EnergyBounds:
 
     Takes seconds for a network of ten thousand spins; the matrix products of about 200 sweeps with 24 columns.
     """
-    spectral = spectral_bound(chain)
-    return EnergyBounds(spectral, min(spectral, dual_bound(chain, relaxed_fields(chain))))
+    with blas_threads(chain):
+        spectral = spectral_bound(chain)
+        return EnergyBounds(spectral, min(spectral, dual_bound(chain, relaxed_fields(chain))))
 
 
 def spectral_bound(chain: IsingChain) -> float:

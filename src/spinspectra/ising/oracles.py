@@ -118,7 +118,7 @@ class TwoLayers:
         return self.ln_z_and_energy(beta)[1]
 
     def ln_z_and_energy(self, beta: float) -> tuple[float, float]:
-        """In one pass: Z = sum_s w_s, U = - sum_s w_s sum_j h_j tanh(beta h_j) / Z, with w_s = prod_j 2 cosh(beta h_j)."""
+        """Z = sum_s w_s and U = - sum_s w_s sum_j h_j tanh(beta h_j) / Z in one pass; w_s = prod_j 2 cosh(beta h_j)."""
         ln_weights, energies = [], []
         for fields in self._fields():
             size = np.abs(fields)
@@ -232,7 +232,7 @@ class SquareLattice:
         ln_sinh = n * np.abs(g) / 2 + np.log(-np.expm1(-n * np.abs(g)))
         products = [ln_cosh[1::2].sum(), ln_sinh[1::2].sum(), ln_cosh[0::2].sum(), ln_sinh[0::2].sum()]
         signs = np.array([1.0, 1.0, 1.0, np.sign(g[0])])
-        top = max(products)
+        top = float(max(products))
         ln_sum = top + math.log(float(signs @ np.exp(np.array(products) - top)))
         return n * n / 2 * math.log(2.0 * math.sinh(2.0 * beta)) - _LN2 + ln_sum
 

@@ -5,7 +5,7 @@ The text format is that of stosicresearch/dnnising: `l{i}.dat` for layer i, one 
 
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,17 +75,18 @@ def load_spins(folder: str | os.PathLike[str]) -> list[NDArray[np.int8]]:
             spins.append(np.array(path.read_text().split(), dtype=np.int8))
         except (OSError, ValueError, OverflowError) as error:
             raise SpinsError(f"{path}: not a file of one -1 or 1 a line ({error})") from None
+        if spins[-1].size == 0:
+            raise SpinsError(f"{path}: the file is empty; save the spins again")
     check_spins(spins, [layer.size for layer in spins])
     return spins
 
 
 def _write_whole(path: Path, text: str) -> None:
     """Write to a temporary file beside `path`, then rename it into place."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # opened plainly, so the umask holds
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

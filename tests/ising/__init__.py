@@ -1,0 +1,1 @@
+"""Tests of the chain, its searches and its bounds, against exact systems."""
