@@ -1,8 +1,16 @@
 """The errors a user meets: one line that says what is wrong, where, and what to do."""
 
+from spinspectra.text import printable
+
 
 class SpinSpectraError(Exception):
-    """Base of all errors raised on purpose; the command line prints its text and exits with code 2."""
+    """Base of all errors raised on purpose; the command line prints its text and exits with code 2.
+
+    The text stays one line whatever names and paths went into it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 class WeightsError(SpinSpectraError):

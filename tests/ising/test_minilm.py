@@ -25,18 +25,20 @@ def test_shuffled_twin_has_the_same_couplings_elsewhere(chains):
     assert np.mean(trained == shuffled) < 1e-3
 
 
-@pytest.mark.parametrize(
-    ("which", "highest", "median"), [("trained", -2.52, -2.62), ("shuffled", -1.45, -1.46)], ids=["trained", "shuffled"]
-)
-def test_quench_of_ten_seeds(chains, which, highest, median):
-    """Of the trained quenches a quarter ends in a second group near -2.58; so it does for a plain numpy quench."""
-    chain = chains[which]
-    found = [quench(chain, seed) for seed in range(10)]
+@pytest.mark.parametrize(("which", "highest"), [("trained", -2.62), ("shuffled", -1.45)])
+def test_quench_of_ten_seeds(chains, which, highest):
+    found = [quench(chains[which], seed) for seed in range(10)]
     energies = [state.energy_per_spin for state in found]
     assert all(state.stable for state in found)
     assert max(energies) <= highest
-    assert np.median(energies) <= median
     assert len(set(energies)) == 10
+
+
+def test_single_quenches_end_in_two_groups(minilm):
+    """About a quarter ends near -2.58, the rest near -2.64; a plain numpy quench gave the same, 40 seeds."""
+    energies = [quench(minilm, seed, restarts=1).energy_per_spin for seed in range(20)]
+    assert -2.67 < min(energies) < -2.62
+    assert -2.62 < max(energies) < -2.52
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_quench_ends_in_a_local_minimum_below_its_start(nodes, selection):
     chain = system.chain()
     for seed in range(20):
         spins = random_spins(nodes, np.random.default_rng(seed))
-        found = quench(chain, seed, selection, spins)
+        found = quench(chain, seed, selection, spins, restarts=1)
         assert found.stable
         assert is_local_minimum(system.matrices, found.spins)
         assert found.energy <= chain.energy(spins)
@@ -86,7 +86,7 @@ def test_quench_ends_in_each_local_minimum_as_often_as_it_should(selection, weig
     chances = chances_of_ending(system, np.array(weights))
     minima = np.flatnonzero(chances)
     assert all(is_local_minimum(system.matrices, system.spins(state)) for state in minima)
-    ends = [join(quench(chain, seed, selection).spins) for seed in range(n_runs)]
+    ends = [join(quench(chain, seed, selection, restarts=1).spins) for seed in range(n_runs)]
     counts = np.bincount([int("".join("1" if s > 0 else "0" for s in end), 2) for end in ends], minlength=512)
     assert counts[minima].sum() == n_runs
     assert scipy.stats.chisquare(counts[minima], n_runs * chances[minima]).pvalue > 1e-3
@@ -255,8 +255,8 @@ def test_cooling_starts_at_the_largest_eigenvalue(nodes):
         (quench, {"seed": -1}, "seed=-1: give a non-negative integer or a numpy SeedSequence"),
         (quench, {"seed": 1.0}, "seed=1.0: give a non-negative integer"),
         (anneal, {"seed": True}, "seed=True: give a non-negative integer"),
-        (anneal, {"sweeps": 0}, "sweeps=0, restarts=1: give at least 1 of each"),
-        (anneal, {"restarts": 0}, "sweeps=1000, restarts=0: give at least 1 of each"),
+        (anneal, {"sweeps": 0}, "sweeps=0: give at least 1, or quench"),
+        (anneal, {"restarts": 0}, "restarts=0: give at least 1"),
         (anneal, {"temperatures": (1.0, 2.0)}, r"temperatures=\(1.0, 2.0\): give \(first, last\) with first >= last"),
         (anneal, {"temperatures": (1.0, 0.0)}, r"temperatures=\(1.0, 0.0\): give"),
         (anneal, {"temperatures": (np.inf, 1.0)}, r"temperatures=\(inf, 1.0\): give"),
@@ -271,3 +271,13 @@ def test_options_outside_their_range_are_refused(search, options, text):
 def test_start_spins_that_do_not_fit_are_refused():
     with pytest.raises(SpinsError, match="the chain has 2 layers of spins, got 1"):
         quench(random_system((3, 4)).chain(), spins=[np.ones(3, np.int8)])
+
+
+def test_restarts_of_quench_keep_the_lowest_and_executors_agree():
+    chain = random_system((8, 8), seed=5).chain()
+    with ThreadPoolExecutor(2) as executor:
+        parallel = quench(chain, 3, restarts=6, executor=executor)
+    assert_same(parallel, quench(chain, 3, restarts=6))
+    assert parallel.energy <= quench(chain, 3, restarts=1).energy
+    with pytest.raises(OptionError, match="restarts=0: give at least 1"):
+        quench(chain, restarts=0)

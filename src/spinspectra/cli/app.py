@@ -1,5 +1,6 @@
 """The `spinspectra` command and its subcommands. Nothing heavy is imported before a subcommand needs it."""
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from spinspectra import __version__
 from spinspectra.errors import SpinSpectraError
+from spinspectra.text import printable
 
 app = typer.Typer(
     name="spinspectra",
@@ -81,15 +83,16 @@ def demo() -> None:
 
 def main() -> None:
     """Entry point: run a subcommand; a known error is one line and exit code 2, Ctrl-C is 130."""
-    from spinspectra.cli.output import one_line
-
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without a typographic minus gets a question mark
     try:
         app()
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except (SpinSpectraError, OSError, MemoryError) as error:
-        print(f"spinspectra: {one_line(str(error))}", file=sys.stderr)
+        print(f"spinspectra: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("spinspectra: interrupted", file=sys.stderr)

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from spinspectra.cli.output import cell, console, one_line, print_json, table
+from spinspectra.cli.output import cell, console, print_json, table
 from spinspectra.layers.describe import ChainSummary, describe, summarise_chain
 from spinspectra.weights import open_weights
 
@@ -40,7 +40,7 @@ def run(model: str, every: bool, as_json: bool) -> None:
             f"N = {chain.n_spins:,} spins, B = {chain.n_bonds:,} bonds"
         )
     else:
-        out.print("  No Ising chain: " + one_line(chain), markup=False)
+        out.print(f"  No Ising chain: {chain}", markup=False)
 
 
 def _grouped(rows: pd.DataFrame) -> pd.DataFrame:

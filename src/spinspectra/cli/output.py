@@ -12,12 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 from rich.text import Text
 
+from spinspectra.text import printable
+
 MINUS = "\N{MINUS SIGN}"
-
-
-def one_line(text: str) -> str:
-    """Text with line breaks, escapes and other unprintable characters spelled out: safe on any terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def console() -> Console:
@@ -27,7 +24,7 @@ def console() -> Console:
 
 def table(title: str, *columns: str, left: int = 1) -> Table:
     """A table with the first `left` columns aligned left and the rest right."""
-    made = Table(title=Text(one_line(title)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    made = Table(title=Text(printable(title)), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index < left else "right", overflow="fold")
     return made
@@ -35,7 +32,7 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
 
 def cell(text: str) -> Text:
     """A cell of text from a file: no markup is read in it."""
-    return Text(one_line(text))
+    return Text(printable(text))
 
 
 def signed(value: float, digits: int) -> str:

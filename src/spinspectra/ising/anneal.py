@@ -17,8 +17,9 @@ from spinspectra.ising.blas import blas_threads
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.kernels.search import metropolis_sweep
 from spinspectra.ising.quench import settle
-from spinspectra.ising.seeds import Seed, seed_sequence
-from spinspectra.ising.state import GroundState, ground_state, refresh, start
+from spinspectra.ising.restarts import lowest
+from spinspectra.ising.seeds import Seed
+from spinspectra.ising.state import Found, GroundState, found, refresh, start
 
 Progress = Callable[[int], None]  # called with the number of sweeps just done
 
@@ -45,20 +46,14 @@ def anneal(
 
     Raises OptionError for sweeps < 1, restarts < 1 or temperatures that are not positive and falling.
     """
-    if sweeps < 1 or restarts < 1:
-        raise OptionError(f"sweeps={sweeps}, restarts={restarts}: give at least 1 of each")
+    if sweeps < 1:
+        raise OptionError(f"sweeps={sweeps}: give at least 1, or quench")
     if temperatures is None:
         temperatures = temperature_range(chain)
     elif not 0.0 < temperatures[1] <= temperatures[0] < np.inf:
         raise OptionError(f"temperatures={temperatures}: give (first, last) with first >= last > 0")
-    seeds = seed_sequence(seed).spawn(restarts)
-    if executor is None:
-        run = partial(_anneal_once, chain, sweeps, temperatures, progress)
-        found = list(map(run, seeds))
-    else:
-        run = partial(_anneal_once, chain, sweeps, temperatures, None)
-        found = list(executor.map(run, seeds))
-    return min(found, key=lambda state: state.energy)
+    search = partial(_anneal_once, chain, sweeps, temperatures, progress if executor is None else None)
+    return lowest(chain, search, seed, restarts, executor)
 
 
 def temperature_range(chain: IsingChain) -> tuple[float, float]:
@@ -97,7 +92,7 @@ def _anneal_once(
     temperatures: tuple[float, float],
     progress: Progress | None,
     seed: np.random.SeedSequence,
-) -> GroundState:
+) -> Found:
     rng = np.random.default_rng(seed)
     state = start(chain, rng)
     flips = 0
@@ -109,4 +104,4 @@ def _anneal_once(
             progress(1)
     refresh(chain, state)
     settling, settling_flips = settle(chain, state, rng)
-    return ground_state(chain, state, sweeps + settling, flips + settling_flips)
+    return found(state, sweeps + settling, flips + settling_flips)

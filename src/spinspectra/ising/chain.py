@@ -60,7 +60,7 @@ class IsingChain:
         float64 if any of them is float64 or of integers, else float32. Raises ChainError if there are none, or
         if sizes do not meet; NonFiniteError for NaN or infinity.
         """
-        arrays = [np.asarray(matrix) for matrix in matrices]
+        arrays = [_as_array(matrix, index) for index, matrix in enumerate(matrices)]
         _check_matrices(arrays)
         narrow = all(array.dtype.kind == "f" and array.dtype.itemsize <= 4 for array in arrays)
         nodes = (arrays[0].shape[0], *(array.shape[1] for array in arrays))
@@ -164,6 +164,13 @@ def _assemble(
 def _read_only(flat: NDArray[np.floating], nodes: tuple[int, ...], labels: tuple[str, ...], source: str) -> IsingChain:
     flat.flags.writeable = False  # shared by views, packed form and shuffled twins: nobody may write to it
     return IsingChain(flat, nodes, labels, source)
+
+
+def _as_array(matrix: ArrayLike, index: int) -> NDArray[Any]:
+    try:
+        return np.asarray(matrix)
+    except ValueError:
+        raise ChainError(f"couplings[{index}] has rows of different lengths; give a matrix, input x output") from None
 
 
 def _check_matrices(arrays: Sequence[NDArray[Any]]) -> None:

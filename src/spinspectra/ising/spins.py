@@ -49,9 +49,10 @@ def join(spins: Spins) -> NDArray[np.int8]:
 def save_spins(spins: Spins, folder: str | os.PathLike[str]) -> None:
     """Write `l{i}.dat` files into a folder, made if need be; each is whole or not there at all.
 
-    Spin files of a deeper chain left in the folder from before are removed. Raises OSError if it cannot
-    be written.
+    Spin files of a deeper chain left in the folder from before are removed. Raises SpinsError for
+    values besides -1 and +1, OSError if it cannot be written.
     """
+    check_spins(spins, [np.size(layer) for layer in spins])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"l{i}.dat" for i in range(len(spins))]

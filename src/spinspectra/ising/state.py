@@ -25,6 +25,16 @@ class KeptFields:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What one search hands over: spins (N,), their energy from fields just refreshed, sweeps and flips."""
+
+    energy: float
+    spins: NDArray[np.int8]
+    sweeps: int
+    flips: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroundState:
     """The lowest energy a search found, and where.
 
@@ -63,11 +73,16 @@ def refresh(chain: IsingChain, state: KeptFields) -> None:
     compute_fields(chain.packed, state.spins, state.fields, state.rows, state.scales)
 
 
-def ground_state(chain: IsingChain, state: KeptFields, sweeps: int, flips: int) -> GroundState:
-    """The state as a result: energy and stability from the spins alone."""
-    spins = split(state.spins, chain.nodes)
+def found(state: KeptFields, sweeps: int, flips: int) -> Found:
+    """A state whose fields have just been refreshed, as a search's result; each bond is felt at both its ends."""
+    return Found(-0.5 * float(state.spins @ state.fields), state.spins, sweeps, flips)
+
+
+def ground_state(chain: IsingChain, best: Found) -> GroundState:
+    """The result of a search: energy and stability from the spins alone."""
+    spins = split(best.spins, chain.nodes)
     energy = chain.energy(spins)
-    return GroundState(energy, energy / chain.n_spins, spins, is_stable(chain, spins), sweeps, flips)
+    return GroundState(energy, energy / chain.n_spins, spins, is_stable(chain, spins), best.sweeps, best.flips)
 
 
 def is_stable(chain: IsingChain, spins: Spins) -> bool:

@@ -87,9 +87,10 @@ def kind_of(name: str, info: TensorInfo) -> Kind:
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key that takes runs of digits as numbers, so that `h.2` comes before `h.10`."""
+    """Sort key that takes runs of digits as numbers, of any length, so that `h.2` comes before `h.10`."""
     parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    runs = (part.lstrip("0") for part in parts)
+    return [(0, len(run), run) if part.isdecimal() else (1, 0, part) for part, run in zip(parts, runs, strict=True)]
 
 
 def _n_matrices(kind: Kind, info: TensorInfo) -> int:

@@ -36,7 +36,7 @@ def find_ground(
     """Search for the lowest energy of one chain and bound it. Raises OptionError for a search out of range."""
     began = time.perf_counter()
     if search.sweeps == 0:
-        state = min((quench(chain, search.seed + i) for i in range(search.restarts)), key=lambda found: found.energy)
+        state = quench(chain, search.seed, restarts=search.restarts)
     else:
         state = anneal(chain, search.sweeps, search.seed, search.restarts, progress=progress)
     seconds = time.perf_counter() - began

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import TensorInfo, missing, shown
+from spinspectra.text import shown
+from spinspectra.weights.base import TensorInfo, missing
 from spinspectra.weights.dtypes import to_float
 
 
@@ -24,7 +25,8 @@ class MappingWeights:
         for name, value in tensors.items():
             if not isinstance(name, str) or not (hasattr(value, "shape") and hasattr(value, "dtype")):
                 raise WeightsError(
-                    f"{source}: '{shown(str(name))}' is a {type(value).__name__}; give a mapping from names to arrays or tensors"
+                    f"{source}: '{shown(str(name))}' is a {type(value).__name__}; give a mapping from names to "
+                    "arrays or tensors"
                 )
         self.source = source
         self.config = config

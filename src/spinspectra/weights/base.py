@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import WeightsError
+from spinspectra.text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,6 @@ class Weights(Protocol):
     def read(self, name: str) -> NDArray[np.floating]:
         """The tensor's values: float64 if stored so, or if integers would not fit; else float32."""
         ...
-
-
-def shown(text: str) -> str:
-    """A name or a reason that comes from a file, fit for a one-line message: escaped, and cut if long.
-
-    >>> print(shown("layer\\n0.weight"))
-    layer\\n0.weight
-    """
-    cut = text if len(text) <= 200 else f"{text[:150]}... ({len(text)} characters)"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
 def missing(name: str, source: str, names: list[str]) -> WeightsError:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import shown
+from spinspectra.text import shown
 
 # The codes of the safetensors format. Packed formats below a byte (F4, F6) are left out on purpose: their
 # scale lives in another tensor, so the numbers alone would be wrong.

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import TensorInfo, Weights, missing, shown
+from spinspectra.text import shown
+from spinspectra.weights.base import TensorInfo, Weights, missing
 
 Opener = Callable[[Path, Mapping[str, Any] | None], Weights]
 

@@ -4,10 +4,13 @@ All fetching, caching, authentication and the offline switch (HF_HUB_OFFLINE) ar
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from spinspectra.errors import WeightsError
+from spinspectra.text import shown
 from spinspectra.weights.folder import INDEX_FILES, WHOLE_FILES, read_index
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}(@[\w./-]+)?")
@@ -24,46 +27,66 @@ def fetch(hub_id: str) -> Path:
     hub_id: `org/name`, or `org/name@revision` for a branch, tag or commit. safetensors are preferred to
     pickles, and shards follow their index. Raises WeightsError if the model cannot be had.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    repository, _, revision = hub_id.partition("@")
-
-    def get(name: str) -> Path | None:
-        try:
-            return Path(hf_hub_download(repository, name, revision=revision or None))
-        except LocalEntryNotFoundError:
-            return None  # not in the cache, and the hub is out of reach or switched off
-        except EntryNotFoundError:
-            return None
-
-    try:
+    repository, _, named = hub_id.partition("@")
+    revision = named or "main"
+    with _one_line_errors(hub_id, revision):
+        in_reach = _answers(repository, revision)
+        get = partial(_get, repository, revision, not in_reach)
         get("config.json")
         path = _first_weights(get)
-    except GatedRepoError:  # a kind of RepositoryNotFoundError
-        raise WeightsError(f"{hub_id}: the model is gated; accept its terms on the hub and log in") from None
-    except RevisionNotFoundError:
-        raise WeightsError(f"{hub_id}: the model has no revision {revision!r}; name a branch, tag or commit") from None
-    except RepositoryNotFoundError:
-        raise WeightsError(f"{hub_id}: no such file or folder, and no such model on the hub") from None
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{hub_id}: no such file or folder, and the hub did not answer ({reason})") from None
     if path is None:
+        hub = "neither the hub nor its local cache gave" if in_reach else "the hub is out of reach and its cache lacks"
         raise WeightsError(
-            f"{hub_id}: no such file or folder, and neither the hub nor its local cache gave its weights "
+            f"{hub_id}: no such file or folder, and {hub} its weights "
             f"({WHOLE_FILES[0]}, {WHOLE_FILES[1]} or an index of shards)"
         )
     return path
+
+
+def _answers(repository: str, revision: str) -> bool:
+    """Whether the hub can be asked, by asking once: without this, every absent file waits for all its retries."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        get_hf_file_metadata(hf_hub_url(repository, "config.json", revision=revision))
+    except OfflineModeIsEnabled:
+        return False
+    except HfHubHTTPError:
+        return True  # it did answer; what it said comes again with the file
+    except Exception:  # those of the HTTP library below, which varies by version
+        return False
+    return True
+
+
+def _get(repository: str, revision: str, cache_only: bool, name: str) -> Path | None:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, name, revision=revision, local_files_only=cache_only))
+    except (EntryNotFoundError, LocalEntryNotFoundError):
+        return None
+
+
+@contextmanager
+def _one_line_errors(hub_id: str, revision: str) -> Iterator[None]:
+    """Turn what huggingface_hub raises into a line that says what to do."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        yield
+    except WeightsError:
+        raise
+    except GatedRepoError:  # a kind of RepositoryNotFoundError
+        raise WeightsError(f"{hub_id}: the model is gated; accept its terms on the hub and log in") from None
+    except RevisionNotFoundError:
+        raise WeightsError(f"{hub_id}: the model has no revision {revision}; name a branch, tag or commit") from None
+    except RepositoryNotFoundError:
+        raise WeightsError(f"{hub_id}: no such file or folder, and no such model on the hub") from None
+    except Exception as error:  # its other kinds, and those of the HTTP library below it
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{hub_id}: no such file or folder, and the hub did not answer ({shown(reason)})") from None
 
 
 def _first_weights(get: Callable[[str], Path | None]) -> Path | None:

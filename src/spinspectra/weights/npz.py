@@ -12,7 +12,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import TensorInfo, missing, shown
+from spinspectra.text import shown
+from spinspectra.weights.base import TensorInfo, missing
 from spinspectra.weights.dtypes import to_float
 
 # Bytes that one stored byte can become: deflate reaches 1032.

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import Weights, shown
+from spinspectra.text import shown
+from spinspectra.weights.base import Weights
 from spinspectra.weights.folder import INDEX_FILES, Opener, Shards, find_weights, read_config
 
 

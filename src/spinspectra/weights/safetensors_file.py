@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from spinspectra.errors import WeightsError
-from spinspectra.weights.base import TensorInfo, missing, shown
+from spinspectra.text import shown
+from spinspectra.weights.base import TensorInfo, missing
 from spinspectra.weights.dtypes import SAFETENSORS, to_float
 
 
@@ -46,9 +47,12 @@ class SafetensorsFile:
     def read(self, name: str) -> NDArray[np.floating]:
         info = self.info(name)
         begin, _end = self._entry(name)["data_offsets"]
-        with self._path.open("rb") as file:
-            file.seek(self._data_start + begin)
-            values = np.fromfile(file, dtype=info.dtype, count=info.size)
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._data_start + begin)
+                values = np.fromfile(file, dtype=info.dtype, count=info.size)
+        except OSError as error:
+            raise WeightsError(f"{self.source}: {shown(name)} cannot be read ({error.strerror or error})") from None
         if values.size != info.size:
             raise WeightsError(
                 f"{self.source}: {shown(name)} ends after {values.size} of {info.size} values; the file changed "

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import MissingExtraError, WeightsError
+from spinspectra.text import shown
 from spinspectra.weights.arrays import MappingWeights
-from spinspectra.weights.base import shown
 
 # Keys under which training scripts keep the weights beside optimiser state and counters.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
@@ -42,7 +42,9 @@ def open_torch_file(path: Path, config: Mapping[str, Any] | None = None) -> Mapp
     except pickle.UnpicklingError as error:
         raise WeightsError(_refusal(path, error)) from None
     except Exception as error:  # zip readers and unpicklers meet malformed bytes with errors of many kinds
-        raise WeightsError(f"{path}: not a whole PyTorch file ({_one_line(error)}); fetch it again") from None
+        raise WeightsError(
+            f"{path}: not a whole PyTorch file ({_one_line(str(error) or type(error).__name__)}); fetch it again"
+        ) from None
     tensors = _tensors(loaded, torch)
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors by name; save model.state_dict() and open that")
@@ -101,18 +103,23 @@ def _tensors(loaded: Any, torch: ModuleType) -> dict[str, Any]:
 
 def _refusal(path: Path, error: pickle.UnpicklingError) -> str:
     text = str(error)
-    if "GLOBAL" in text or "Unsupported" in text:
-        wanted = text.split("GLOBAL ", 1)[1].split()[0] if "GLOBAL " in text else "an unknown object"
+    if "GLOBAL " in text:
+        wanted = text.split("GLOBAL ", 1)[1].split()[0]
         return (
             f"{path}: refused, opening it would run code or build objects besides tensors ({shown(wanted)}); "
             "nothing was run, ask its author for safetensors"
         )
-    return f"{path}: not a PyTorch file ({_one_line(error)}); fetch it again"
+    if "Unsupported operand" in text:
+        return (
+            f"{path}: not a PyTorch file, or pickled with a protocol above 3, which cannot be read safely; "
+            "nothing was run, save it again as torch.save does by default"
+        )
+    reason = text.split("WeightsUnpickler error:")[-1]  # the text before it is advice to load the file unsafely
+    return f"{path}: not a PyTorch file ({_one_line(reason)}); fetch it again"
 
 
-def _one_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return shown(lines[0]) if lines else type(error).__name__
+def _one_line(text: str) -> str:
+    return shown(next(iter(text.strip().splitlines()), "no reason given"))
 
 
 def tensor_to_numpy(tensor: Any, where: str) -> NDArray[Any]:

@@ -62,7 +62,10 @@ def metropolis_sweep(chain, spins, fields, beta, rng, rows, scales):
 
     Layer after layer, and a layer's spins do not feel one another: deciding all of them first and then
     adding the flipped rows to the neighbours' fields is the same as one flip after another, and reads the
-    couplings as a stream. rows (int64), scales (float64): scratch, as long as the widest layer.
+    couplings as a stream. For annealing, not for sampling near beta = 0: there every flip is accepted, so a
+    sweep turns the whole chain over and E hardly moves.
+
+    rows (int64), scales (float64): scratch, as long as the widest layer.
     """
     n_flips = 0
     for layer in range(chain.first_spin.size - 1):
