@@ -82,7 +82,7 @@ ATTACKS = {
     "shape-wraps-to-4": Attack(safetensors({"a": entry([2**62 + 1, 4], 0, 16)}, 16), f"{CUT} (overflow computing"),
     "shape-negative": Attack(safetensors({"a": entry([-1, -1], 0, 4)}, 4), f"{CUT} (invalid JSON in header"),
     "unknown-dtype": Attack(safetensors({"a": entry([1], 0, 4, "Z9\n")}, 4), r"unknown variant `Z9\n`"),
-    "packed-dtype": Attack(safetensors({"a": entry([2], 0, 1, "F4")}, 1), "a is stored as F4, a packed format"),
+    "packed-dtype": Attack(safetensors({"a": entry([2], 0, 1, "F4")}, 1), "stored as float4_e2m1fn, a packed format"),
     "complex-dtype": Attack(safetensors({"a": entry([1], 0, 8, "C64")}, 8), "a holds complex64 values, which are not"),
     # folders and indices
     "shard-absent": Attack(build.weight_map("b.safetensors"), "names the shard b.safetensors, which is not in"),

@@ -86,3 +86,14 @@ def test_a_file_removed_after_it_was_opened_is_noticed(path):
 def test_weights_already_open_are_taken_as_they_are(path):
     weights = open_weights(path)
     assert open_weights(weights) is weights
+
+
+def test_packed_formats_are_described_and_not_read(tmp_path):
+    header = b'{"a":{"dtype":"F4","shape":[4],"data_offsets":[0,2]}}'
+    path = tmp_path / "packed.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0")
+    weights = open_weights(path)
+    info = weights.info("a")
+    assert (info.shape, info.dtype, info.n_bytes) == ((4,), "float4_e2m1fn", 2)
+    with pytest.raises(WeightsError, match="dequantise the checkpoint first"):
+        weights.read("a")

@@ -108,7 +108,7 @@ class IsingChain:
         check_spins(spins, self.nodes)
         fields = [np.zeros(n) for n in self.nodes]
         for i, matrix in enumerate(self.couplings):
-            right, left = spins[i + 1].astype(np.float64), spins[i].astype(np.float64)
+            right, left = np.asarray(spins[i + 1], np.float64), np.asarray(spins[i], np.float64)
             for rows, chunk in _float64_chunks(matrix):
                 fields[i][rows] += chunk @ right
                 fields[i + 1] += left[rows] @ chunk
@@ -124,7 +124,7 @@ class IsingChain:
         check_spins(spins, self.nodes)
         total = 0.0
         for i, matrix in enumerate(self.couplings):
-            right, left = spins[i + 1].astype(np.float64), spins[i].astype(np.float64)
+            right, left = np.asarray(spins[i + 1], np.float64), np.asarray(spins[i], np.float64)
             for rows, chunk in _float64_chunks(matrix):
                 total -= float(left[rows] @ (chunk @ right))
         return total

@@ -15,6 +15,7 @@ from spinspectra.errors import ChainError, NonFiniteError, OptionError
 from spinspectra.layers.families import Family, Layout
 from spinspectra.layers.fusion import ADD, fused_shape
 from spinspectra.weights import Weights
+from spinspectra.weights.dtypes import stored_bits
 
 ROLES = ("qkv", "proj", "fc1", "fc2")
 
@@ -89,7 +90,7 @@ class Transformer:
         for name in (name for block in range(blocks) for role in ROLES for name in self._tensors(block, role)):
             dtype = self.weights.info(name).dtype
             scale = next((name + suffix for suffix in _SCALES if name + suffix in there), None)
-            if dtype.kind in "iub" or scale:
+            if dtype.kind in "iub" or stored_bits(dtype) < 8 or scale:
                 said = f"with its scale in {scale}" if scale else "which are codes, not weights"
                 raise ChainError(
                     f"{self.weights.source}: {name} is stored as {dtype}, {said}; dequantise the checkpoint first"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spinspectra.errors import WeightsError
 from spinspectra.text import shown
+from spinspectra.weights.dtypes import stored_bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class TensorInfo:
     @property
     def n_bytes(self) -> int:
         """Bytes the tensor takes as stored."""
-        return self.size * self.dtype.itemsize
+        return self.size * stored_bits(self.dtype) // 8
 
 
 class Weights(Protocol):

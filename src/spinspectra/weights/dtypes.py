@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from spinspectra.errors import WeightsError
 from spinspectra.text import shown
 
-# The codes of the safetensors format. Packed formats below a byte (F4, F6) are left out on purpose: their
-# scale lives in another tensor, so the numbers alone would be wrong.
+# The codes of the safetensors format.
 SAFETENSORS: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
@@ -33,11 +32,23 @@ SAFETENSORS: dict[str, np.dtype[Any]] = {
     "C64": np.dtype("<c8"),
 }
 
+# Packed below a byte, with a scale in another tensor: they can be described, but the numbers alone are no weights.
+PACKED: dict[str, np.dtype[Any]] = {
+    "F4": np.dtype(ml_dtypes.float4_e2m1fn),
+    "F6_E2M3": np.dtype(ml_dtypes.float6_e2m3fn),
+    "F6_E3M2": np.dtype(ml_dtypes.float6_e3m2fn),
+}
+
 _ML_FLOATS = {dtype for dtype in SAFETENSORS.values() if dtype.kind == "V"} | {
     np.dtype(ml_dtypes.float8_e4m3b11fnuz),
     np.dtype(ml_dtypes.float8_e4m3),
     np.dtype(ml_dtypes.float8_e3m4),
 }
+
+
+def stored_bits(dtype: np.dtype[Any]) -> int:
+    """Bits a value of this dtype takes in a file."""
+    return int(ml_dtypes.finfo(dtype).bits) if dtype in PACKED.values() else 8 * dtype.itemsize
 
 
 def is_real(dtype: np.dtype[Any]) -> bool:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from spinspectra.errors import WeightsError
 from spinspectra.text import shown
 from spinspectra.weights.base import TensorInfo, missing
-from spinspectra.weights.dtypes import SAFETENSORS, to_float
+from spinspectra.weights.dtypes import PACKED, SAFETENSORS, to_float
 
 
 class SafetensorsFile:
@@ -37,15 +37,18 @@ class SafetensorsFile:
     def info(self, name: str) -> TensorInfo:
         entry = self._entry(name)
         code = entry["dtype"]
-        if code not in SAFETENSORS:
-            raise WeightsError(
-                f"{self.source}: {shown(name)} is stored as {code}, a packed format whose scale lives elsewhere; "
-                "dequantise the checkpoint first"
-            )
-        return TensorInfo(tuple(entry["shape"]), SAFETENSORS[code], self.source)
+        dtype = SAFETENSORS.get(code, PACKED.get(code))
+        if dtype is None:
+            raise WeightsError(f"{self.source}: {shown(name)} is stored as {code}, a format this version does not know")
+        return TensorInfo(tuple(entry["shape"]), dtype, self.source)
 
     def read(self, name: str) -> NDArray[np.floating]:
         info = self.info(name)
+        if info.dtype in PACKED.values():
+            raise WeightsError(
+                f"{self.source}: {shown(name)} is stored as {info.dtype}, a packed format whose scale lives elsewhere; "
+                "dequantise the checkpoint first"
+            )
         begin, _end = self._entry(name)["data_offsets"]
         try:
             with self._path.open("rb") as file:
