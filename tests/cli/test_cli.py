@@ -219,3 +219,89 @@ def test_demo_tells_the_story() -> None:
     for name in ("initial", "memorising", "grokked", "degraded"):
         assert name in shown.stdout
     assert "What it shows" in shown.stdout
+
+
+def test_analyze_as_json_and_as_files(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    tensors = {f"l{i}.weight": np.random.default_rng(i).standard_normal((40, 30)).astype(np.float32) for i in range(3)}
+    tensors["bad.weight"] = np.full((40, 30), np.nan, np.float32)
+    save_file(tensors, path)
+    shown = run("analyze", path, "--detx", "--json", "-o", tmp_path / "out" / "details.csv")
+    assert shown.returncode == 0, shown.stderr
+    found = json.loads(shown.stdout)
+    assert [row["longname"] for row in found["layers"]] == ["bad", "l0", "l1", "l2"]
+    assert found["layers"][0]["status"] == "failed"
+    assert found["layers"][0]["alpha"] is None
+    alphas = [row["alpha"] for row in found["layers"][1:]]
+    assert found["summary"]["alpha"] == pytest.approx(np.mean(alphas))
+    written = (tmp_path / "out" / "details.csv").read_text().splitlines()
+    assert len(written) == 5
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["details.csv"]
+
+
+def test_analyze_as_a_table_says_what_to_look_at() -> None:
+    shown = run("analyze", minilm.FOLDER, "--detx")
+    assert shown.returncode == 0, shown.stderr
+    assert "39 of 39 layers fitted: mean alpha 4.12" in shown.stdout
+    assert "1 look over-trained (alpha < 2): embeddings.position_embeddings" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--fit", "X"), "--fit X: give one of PL, TPL, E_TPL"),
+        (("-o", "details.txt"), "the name must end in .csv, .json, .parquet"),
+        (("--layer", "nothing"), "nothing is called 'nothing'"),
+        (("--min-evals", "1000"), "no layer to analyse among 12 tensors"),
+    ],
+)
+def test_analyze_refuses_in_one_line(model: Path, options: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    shown = run("analyze", model, *options, cwd=tmp_path)
+    assert shown.returncode == 2
+    assert shown.stderr.count("\n") == 1
+    assert said in shown.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ground",), "Missing argument 'MODEL'"),
+        (("ground", "x", "--sweeps", "1e3"), "Invalid value for '--sweeps'"),
+        (("ground", "x", "--sweeps", "9" * 20), "Invalid value for '--sweeps'"),
+        (("ground", "x", "--restarts", "0"), "Invalid value for '--restarts'"),
+        (("nothing",), "No such command 'nothing'"),
+        (("demo", "extra"), "extra"),
+    ],
+)
+def test_wrong_words_are_one_line_too(arguments: tuple[str, ...], said: str) -> None:
+    shown = run(*arguments)
+    assert (shown.returncode, shown.stdout, shown.stderr.count("\n")) == (2, "", 1)
+    assert said in shown.stderr
+
+
+def test_a_folder_that_holds_other_things_is_left_alone(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "spins"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    shown = run("ground", model, "--sweeps", "5", "-o", folder)
+    assert shown.returncode == 2
+    assert "holds thesis.txt, which is no spin file; give a folder of its own" in shown.stderr
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_a_second_run_replaces_the_first_ones_spins(model: Path, tmp_path: Path) -> None:
+    run("ground", model, "--sweeps", "5", "--no-bounds", "--shuffled", "-o", tmp_path / "spins")
+    assert (tmp_path / "spins" / "shuffled" / "l8.dat").exists()
+    shown = run("ground", model, "--sweeps", "5", "--no-bounds", "--blocks", "1", "-o", tmp_path / "spins")
+    assert shown.returncode == 0, shown.stderr
+    assert sorted(path.name for path in (tmp_path / "spins").iterdir()) == [f"l{i}.dat" for i in range(5)]
+
+
+def test_a_prefix_chooses_among_stacks(tmp_path: Path) -> None:
+    two = {f"{name}.{key}": value for name in ("query", "passage") for key, value in tiny_opt().items()}
+    save_file(two, tmp_path / "two.safetensors")
+    refused = run("ground", tmp_path / "two.safetensors")
+    assert "choose one with prefix=" in refused.stderr
+    shown = run("ground", tmp_path / "two.safetensors", "--prefix", "query.model.decoder.", "--json", "--no-bounds")
+    assert json.loads(shown.stdout)["n_spins"] == 90

@@ -1,11 +1,13 @@
 """Both bounds hold for every chain, the dual one for any vector u, and both scale with the couplings."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinspectra.ising import IsingChain, energy_bounds
+from spinspectra.ising import IsingChain, energy_bounds, quench
 from spinspectra.ising.bounds import dual_bound, relaxed_fields, spectral_bound
 from spinspectra.ising.oracles import ConstantCouplings, OpenChain, SquareLattice, TwoLayers
 from tests.ising.helpers import SMALL, random_system
@@ -191,3 +193,30 @@ def test_bounds_do_not_depend_on_the_gauge(nodes):
     plain, gauged = (energy_bounds(IsingChain.from_matrices(system)) for system in (matrices, turned))
     assert gauged.spectral == pytest.approx(plain.spectral, rel=1e-12)
     assert gauged.dual == pytest.approx(plain.dual, rel=2e-2)
+
+
+@pytest.mark.parametrize("scale", [1e-130, 1e-40, 1e30, 1e130])
+def test_bounds_hold_at_any_scale_a_chain_may_have(scale):
+    chain = IsingChain.from_matrices([np.full((3, 3), scale)])
+    bounds = energy_bounds(chain)
+    assert 9 * scale <= bounds.dual <= bounds.spectral <= 9.001 * scale
+    assert quench(chain).energy == pytest.approx(-9 * scale)
+
+
+@pytest.mark.parametrize("n_layers", [1000, 5000])
+def test_bounds_of_long_open_chains_are_not_rounded_below_the_truth(n_layers):
+    """All bonds satisfied: |E_min| = sum |J| exactly, and both bounds are tight."""
+    couplings = np.random.default_rng(n_layers).standard_normal(n_layers)
+    chain = IsingChain.from_matrices([[[one]] for one in couplings])
+    bounds = energy_bounds(chain)
+    truth = math.fsum(np.abs(couplings))
+    assert truth <= bounds.dual
+    assert truth <= bounds.spectral <= truth * (1 + 1e-12)
+
+
+def test_two_wide_layers_apart_cost_no_dense_block():
+    """Layers 0 and 3 are both wide; whichever parity goes first leaves one of them, so there is no dual proof."""
+    rng = np.random.default_rng(0)
+    chain = IsingChain.from_matrices([rng.standard_normal(shape) for shape in [(20000, 2), (2, 2), (2, 20000)]])
+    bounds = energy_bounds(chain)
+    assert bounds.dual == bounds.spectral >= -quench(chain, restarts=1).energy

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from spinspectra.errors import ChainError, NonFiniteError, SpinsError
 from spinspectra.ising import IsingChain
@@ -185,3 +186,31 @@ ONES = [np.ones(n, np.int8) for n in (3, 4, 2)]
 def test_spins_that_do_not_fit_are_refused(method, spins, text):
     with pytest.raises(SpinsError, match=text):
         getattr(random_system((3, 4, 2)).chain(), method)(spins)
+
+
+@pytest.mark.parametrize("size", [1e150, 1e300, 1e-150])
+def test_couplings_whose_squares_no_float64_holds_are_refused(size):
+    with pytest.raises(NonFiniteError, match="whose squares no float64 holds; rescale the weights"):
+        IsingChain.from_matrices([np.full((2, 2), size)])
+
+
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_extreme_float32_couplings_are_kept_as_float64(size):
+    matrix = np.full((2, 3), size, np.float32)
+    chain = IsingChain.from_matrices([matrix])
+    assert chain.flat.dtype == np.float64
+    np.testing.assert_array_equal(chain.couplings[0], matrix)
+
+
+def test_torch_parameters_and_narrow_floats_make_a_chain():
+    layer = torch.nn.Linear(3, 2, bias=False)
+    expected = layer.weight.detach().numpy().T
+    np.testing.assert_array_equal(IsingChain.from_matrices([layer.weight.T]).couplings[0], expected)
+    np.testing.assert_array_equal(
+        IsingChain.from_matrices([layer.weight.bfloat16()]).couplings[0], layer.weight.bfloat16().float().detach()
+    )
+
+
+def test_ragged_rows_are_refused():
+    with pytest.raises(ChainError, match=r"couplings\[1\] has rows of different lengths"):
+        IsingChain.from_matrices([np.ones((1, 2)), [[1.0], [1.0, 2.0]]])

@@ -18,6 +18,7 @@ from spinspectra.weights import TensorInfo
 from tests.layers.models import BLOCKS, NAMES, ROLES, build, disk_arrays, memory_arrays, save
 
 COLUMNS = ["layer_id", "name", "kind", "dtype", "shape", "params", "bytes", "chain"]
+COLUMNS += ["N", "M", "rf", "num_evals", "skipped"]
 
 
 def network() -> torch.nn.Module:

@@ -9,7 +9,18 @@ import transformers
 
 from spinspectra import IsingChain, open_weights
 from spinspectra.errors import ChainError, NonFiniteError, OptionError, SpinSpectraError, UnknownFamilyError
-from tests.layers.models import ENCODER, NAMES, bert, build, disk_arrays, memory_arrays, randomised, renamed, save
+from tests.layers.models import (
+    BLOCKS,
+    ENCODER,
+    NAMES,
+    bert,
+    build,
+    disk_arrays,
+    memory_arrays,
+    randomised,
+    renamed,
+    save,
+)
 
 SIZES = {**ENCODER, "num_hidden_layers": 2}
 TOKENS = {"vocab_size": 29, "bos_token_id": 1, "eos_token_id": 2}
@@ -198,7 +209,10 @@ def test_falcon_does_not_pass_for_bloom(tmp_path: Path) -> None:
     """Falcon has the names of BLOOM, but one key and one value for all heads."""
     sizes = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, **TOKENS}
     folder = save(transformers.FalconModel(transformers.FalconConfig(**sizes)), tmp_path)
-    assert "h.0.self_attention.query_key_value.weight (20, 12)" in refusal(ChainError, folder)
+    text = refusal(UnknownFamilyError, folder)
+    assert "config.json says 'falcon'" in text
+    assert "'' (BLOOM): prefix= takes one of these stacks as such" in text
+    assert "h.0.self_attention.query_key_value.weight (20, 12)" in refusal(ChainError, folder, prefix="")
 
 
 def test_encoder_and_decoder_are_two_stacks(tmp_path: Path) -> None:
@@ -206,10 +220,10 @@ def test_encoder_and_decoder_are_two_stacks(tmp_path: Path) -> None:
     model = randomised(transformers.EncoderDecoderModel(config))
     folder = save(model, tmp_path)
     for source in (folder, model):
-        text = refusal(ChainError, source)
-        assert "holds 2 stacks of blocks, under " in text
-        assert "'encoder.'" in text
-        assert "'decoder.bert.'" in text
+        text = refusal(UnknownFamilyError, source)
+        assert "config.json says 'encoder-decoder'" in text
+        assert "'encoder.' (BERT)" in text
+        assert "'decoder.bert.' (BERT)" in text
         assert "prefix=" in text
         chain = IsingChain.from_weights(source, prefix="encoder.")
         np.testing.assert_array_equal(chain.flat, IsingChain.from_weights(model.encoder).flat)
@@ -277,3 +291,18 @@ def plain_opt(n_blocks: int, d: int = 6) -> dict[str, np.ndarray]:
         for block in range(n_blocks)
         for part, shape in shapes.items()
     }
+
+
+def test_two_networks_of_different_families_are_not_one_chain(tmp_path: Path) -> None:
+    text, vision = disk_arrays(build("BERT"), tmp_path / "text"), disk_arrays(build("ViT"), tmp_path / "vision")
+    both = renamed(text, "", "text_model.") | renamed(vision, "", "vision_model.")
+    assert "holds 2 stacks of blocks, under 'text_model.', 'vision_model.'" in refusal(ChainError, both)
+    chain = IsingChain.from_weights(both, prefix="vision_model.")
+    np.testing.assert_array_equal(chain.flat, IsingChain.from_weights(vision).flat)
+
+
+def test_roberta_with_its_last_block_missing_is_noticed(tmp_path: Path) -> None:
+    arrays = arrays_of("BERT")
+    config = {"model_type": "roberta", "num_hidden_layers": BLOCKS + 1}
+    text = refusal(ChainError, open_weights(arrays, config=config))
+    assert f"holds {BLOCKS} blocks and config.json says {BLOCKS + 1}" in text

@@ -82,3 +82,10 @@ def test_missing_names_are_told(tmp_path):
     weights = open_weights(write(tmp_path / "x.bin", TENSORS))
     with pytest.raises(WeightsError, match=r"x\.bin: no tensor named 'other'; there are 3: weight, half, step$"):
         weights.read("other")
+
+
+@pytest.mark.parametrize("key", ["model", "state_dict"])
+def test_weights_below_a_key_come_before_counters_beside_it(key, tmp_path):
+    path = tmp_path / "training.pt"
+    torch.save({"rng_state": torch.get_rng_state(), key: {"a.weight": torch.ones(2, 2)}}, path)
+    assert open_weights(path).names() == ["a.weight"]

@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -25,6 +25,14 @@ Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="Weight file, folder, or hub id such as org/name.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+# What typer raises for words it cannot parse, whichever library it is built on.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+MOST_SWEEPS = 100_000_000
+MOST_RESTARTS = 1_000_000
+LARGEST_SEED = 2**63 - 1
 
 
 def _version(asked: bool) -> None:
@@ -53,16 +61,43 @@ def describe(
 
 
 @app.command()
+def analyze(
+    model: Model,
+    fit: Annotated[str, typer.Option(help="Kind of tail: PL, TPL or E_TPL.")] = "PL",
+    detx: Annotated[bool, typer.Option("--detx", help="SETOL's effective correlation space.")] = False,
+    randomize: Annotated[bool, typer.Option("--randomize", help="Compare with the weights permuted.")] = False,
+    mp_fit: Annotated[bool, typer.Option("--mp-fit", help="Marchenko-Pastur bulk and spikes.")] = False,
+    layers: Annotated[
+        list[str] | None, typer.Option("--layer", help="Only this id, name or kind; -x leaves x out. Repeatable.")
+    ] = None,
+    min_evals: Annotated[int, typer.Option(help="Skip layers with fewer eigenvalues.", min=1)] = 8,
+    seed: Annotated[int, typer.Option(help="Behind all randomised columns.", min=0, max=LARGEST_SEED)] = 0,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="All columns, .csv, .parquet or .json.")] = None,
+    plots: Annotated[Path | None, typer.Option("--plots", help="Folder for the figures of every layer.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Every layer's eigenvalue spectrum: power-law alpha, norms, ranks, and what they say of the layer."""
+    from spinspectra.cli.analyze import run
+
+    run(model, fit, detx, randomize, mp_fit, layers, min_evals, seed, output, plots, as_json)
+
+
+@app.command()
 def ground(
     model: Model,
     shuffled: Annotated[bool, typer.Option("--shuffled", help="Also for the same weights shuffled.")] = False,
     blocks: Annotated[int | None, typer.Option(help="Only the first so many blocks.", show_default="all")] = None,
-    sweeps: Annotated[int, typer.Option(help="Cooling sweeps over all spins; 0 only quenches.", min=0)] = 1000,
-    restarts: Annotated[int, typer.Option(help="Independent searches; the best counts.", min=1)] = 1,
-    seed: Annotated[int, typer.Option(help="Same seed, same answer.", min=0)] = 0,
+    prefix: Annotated[
+        str | None, typer.Option(help="Which stack of blocks, where a file holds several.", show_default="the only one")
+    ] = None,
+    sweeps: Annotated[
+        int, typer.Option(help="Cooling sweeps over all spins; 0 only quenches.", min=0, max=MOST_SWEEPS)
+    ] = 1000,
+    restarts: Annotated[int, typer.Option(help="Independent searches; the best counts.", min=1, max=MOST_RESTARTS)] = 1,
+    seed: Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)] = 0,
     bounds: Annotated[bool, typer.Option(help="Prove how low the energy could be.")] = True,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for the spins, l0.dat, l1.dat, ...")
+        Path | None, typer.Option("-o", "--output", help="Folder of its own for the spins, l0.dat, l1.dat, ...")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -70,7 +105,7 @@ def ground(
     from spinspectra.cli.ground import run
     from spinspectra.studies.ground import Search
 
-    run(model, blocks, Search(sweeps, restarts, seed), shuffled, bounds, output, as_json)
+    run(model, blocks, prefix, Search(sweeps, restarts, seed), shuffled, bounds, output, as_json)
 
 
 @app.command()
@@ -83,17 +118,26 @@ def demo() -> None:
 
 def main() -> None:
     """Entry point: run a subcommand; a known error is one line and exit code 2, Ctrl-C is 130."""
+    nowhere = Path(os.devnull)  # in place of streams closed by whoever started us
+    sys.stdout, sys.stderr = sys.stdout or nowhere.open("w"), sys.stderr or nowhere.open("w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without a typographic minus gets a question mark
     try:
-        app()
+        raise SystemExit(app(standalone_mode=False))
+    except _UsageError as error:
+        _fail(f"{error.format_message()} (see spinspectra --help)", 2)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
-    except (SpinSpectraError, OSError, MemoryError) as error:
-        print(f"spinspectra: {printable(str(error))}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("spinspectra: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    except OSError as error:
+        _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
+    except (SpinSpectraError, MemoryError) as error:
+        _fail(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 130)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    print(f"spinspectra: {printable(text)}", file=sys.stderr)
+    raise SystemExit(code) from None

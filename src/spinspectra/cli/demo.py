@@ -3,7 +3,7 @@
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from spinspectra.cli.output import console, signed, table
+from spinspectra.cli.output import console, rounded_up, signed, table
 from spinspectra.demo.story import N_SHUFFLES, SWEEPS, Chapter, tell
 
 INTRODUCTION = """\
@@ -44,7 +44,7 @@ def _table(chapters: list[Chapter]) -> object:
             f"{100 * known.train_accuracy:.1f} %",
             f"{100 * known.test_accuracy:.1f} %",
             signed(chapter.energy, 3),
-            signed(chapter.proved, 3),
+            signed(-rounded_up(-chapter.proved, 3), 3),
             f"{signed(chapter.shuffled, 3)} \N{PLUS-MINUS SIGN} {chapter.shuffled_spread:.3f}",
             f"{chapter.ratio:.2f}",
             f"{2 * abs(chapter.energy):.3f}",
@@ -60,7 +60,7 @@ def _reading(chapters: list[Chapter]) -> str:
     low, high = min(c.ratio for c in chapters[1:]), max(c.ratio for c in chapters[1:])
     return f"""\
   What it shows
-  - Untrained weights sit where their shuffled twins sit (ratio {initial.ratio:.2f}): no structure yet. All three
+  - Untrained weights reach as low as their shuffled twins (ratio {initial.ratio:.2f}): no structure yet. All three
     trained networks go far lower than theirs ({low:.2f} to {high:.2f} times): training leaves order that shuffling
     destroys, and it can be seen without a single input.
   - Memorising ({unseen["memorising"]} right on unseen pairs) and grokked ({unseen["grokked"]}) differ in ratio, \

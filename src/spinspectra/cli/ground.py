@@ -1,19 +1,23 @@
 """`spinspectra ground`: the lowest energy found, the bound on it, and the shuffled twin's."""
 
-import os
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
-from spinspectra.cli.output import console, print_json, signed, sweeps_bar, table
+from spinspectra.cli.output import console, print_json, require_writable, rounded_up, signed, sweeps_bar, table
 from spinspectra.errors import OptionError
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.spins import save_spins
 from spinspectra.studies.ground import GroundResult, Search, find_ground, shuffled_twin
 
+_SPIN_FILE = re.compile(r"l\d+\.dat")
+
 
 def run(
     model: str,
     blocks: int | None,
+    prefix: str | None,
     search: Search,
     shuffled: bool,
     bounds: bool,
@@ -21,8 +25,9 @@ def run(
     as_json: bool,
 ) -> None:
     if output is not None:
-        _require_writable(output)
-    chain = IsingChain.from_weights(model, blocks)
+        require_writable(output)
+        _require_own(output)
+    chain = IsingChain.from_weights(model, blocks, prefix)
     found = {"trained": _search(chain, search, bounds, "trained")}
     if shuffled:
         found["shuffled"] = _search(shuffled_twin(chain, search), search, bounds, "shuffled")
@@ -34,20 +39,27 @@ def run(
         _show(chain, found, output)
 
 
-def _require_writable(output: Path) -> None:
-    """Refuse before the work what could not be saved after it; nothing is made here."""
-    there = next(path for path in (output, *output.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise OptionError(f"-o {output}: {there} is no folder that can be written to; give another")
-
-
 def _search(chain: IsingChain, search: Search, bounds: bool, title: str) -> GroundResult:
     with sweeps_bar(title, search.sweeps * search.restarts) as advance:
         return find_ground(chain, search, bounds, advance)
 
 
+def _require_own(output: Path) -> None:
+    """The folder is new, empty, or holds only what an earlier run wrote, which will be replaced."""
+    if output.is_symlink() and not output.exists():
+        raise OptionError(f"-o {output}: is a link to nowhere; give another folder")
+    twin = output / "shuffled"
+    for folder in (output, twin):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if (path == twin and path.is_dir()) or (_SPIN_FILE.fullmatch(path.name) and path.is_file()):
+                continue
+            raise OptionError(f"-o {output}: holds {path.name}, which is no spin file; give a folder of its own")
+
+
 def _save(found: dict[str, GroundResult], output: Path) -> None:
     """The trained network's spins in the folder, those of its shuffled twin in the folder `shuffled` in it."""
+    if "shuffled" not in found and (output / "shuffled").is_dir():
+        shutil.rmtree(output / "shuffled")  # of an earlier run of another search
     for name, result in found.items():
         save_spins(result.state.spins, output if name == "trained" else output / name)
 
@@ -80,7 +92,7 @@ def table_of(chain: IsingChain, found: dict[str, GroundResult]) -> Any:
         proved = (
             ["", ""]
             if bounds is None
-            else [signed(-bound / chain.n_spins, 4) for bound in (bounds.dual, bounds.spectral)]
+            else [signed(-rounded_up(bound / chain.n_spins, 4), 4) for bound in (bounds.dual, bounds.spectral)]
         )
         made.add_row(
             name,

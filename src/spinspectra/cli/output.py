@@ -1,17 +1,21 @@
 """What all subcommands share in showing: tables, progress, numbers, and text that came out of a file."""
 
 import json
+import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from spinspectra.errors import OptionError
 from spinspectra.text import printable
 
 MINUS = "\N{MINUS SIGN}"
@@ -40,9 +44,32 @@ def signed(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}".replace("-", MINUS)
 
 
+def rounded_up(value: float, digits: int) -> float:
+    """A bound with so many digits after the point that is still a bound."""
+    step = 10.0**-digits
+    return math.ceil(value / step) * step
+
+
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on standard output."""
     print(json.dumps(value, indent=2))
+
+
+def require_writable(output: Path) -> None:
+    """Refuse before the work a folder that could not be written to after it; nothing is made here."""
+    there = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OptionError(f"-o {output}: {there} is no folder that can be written to; give another")
+
+
+@contextmanager
+def layers_bar(title: str) -> Iterator[Any]:
+    """A spinner with the layer just done on standard error if that is a terminal; gives a function to call with it."""
+    screen = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda name: bar.update(task, description=f"{title}: {printable(name)}")
 
 
 @contextmanager

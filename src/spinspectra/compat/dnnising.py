@@ -117,6 +117,7 @@ def py_mcmc(max_steps: int) -> float:
     state = _kept(network)
     for step in range(0, max_steps, _PRINT_EVERY):  # the original prints after the first step of each stretch
         descend_by_layer(network.chain.packed, state.spins, state.fields, 1, network.rng)
+        refresh(network.chain, state)
         print(f"steps: {step}\tenergy: {-0.5 * float(state.spins @ state.fields):f}")
         rest = min(_PRINT_EVERY, max_steps - step) - 1
         descend_by_layer(network.chain.packed, state.spins, state.fields, rest, network.rng)

@@ -18,8 +18,8 @@ from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.kernels.search import metropolis_sweep
 from spinspectra.ising.quench import settle
 from spinspectra.ising.restarts import lowest
-from spinspectra.ising.seeds import Seed
 from spinspectra.ising.state import Found, GroundState, found, refresh, start
+from spinspectra.seeds import Seed
 
 Progress = Callable[[int], None]  # called with the number of sweeps just done
 

@@ -18,7 +18,10 @@ from spinspectra.ising.packed import PackedChain, pack
 from spinspectra.ising.spins import Spins, check_spins
 from spinspectra.layers import BlockMatrix, Transformer, recognise
 from spinspectra.weights import open_weights
+from spinspectra.weights.dtypes import is_real, to_float
 
+_LARGEST = 1e140
+_LARGEST_FLOAT32 = 1e12
 _CHUNK = 1 << 20  # couplings turned into float64 at a time, when float32 ones are summed
 
 
@@ -158,7 +161,19 @@ def _assemble(
     for matrix in matrices:
         flat[start : start + matrix.size].reshape(matrix.shape)[...] = matrix
         start += matrix.size
-    return _read_only(flat, nodes, labels, source)
+    return _read_only(_in_range(flat, source), nodes, labels, source)
+
+
+def _in_range(flat: NDArray[np.floating], source: str) -> NDArray[np.floating]:
+    """The couplings, as float64 if their size would lose float32 sums of squares; refused beyond float64's own."""
+    largest = float(max(-flat.min(), flat.max()))
+    if largest > _LARGEST or 0.0 < largest < 1.0 / _LARGEST:
+        raise NonFiniteError(
+            f"{source}: couplings of up to {largest:.1e}, whose squares no float64 holds; rescale the weights"
+        )
+    if flat.dtype == np.float32 and (largest > _LARGEST_FLOAT32 or 0.0 < largest < 1.0 / _LARGEST_FLOAT32):
+        return flat.astype(np.float64)
+    return flat
 
 
 def _read_only(flat: NDArray[np.floating], nodes: tuple[int, ...], labels: tuple[str, ...], source: str) -> IsingChain:
@@ -166,11 +181,18 @@ def _read_only(flat: NDArray[np.floating], nodes: tuple[int, ...], labels: tuple
     return IsingChain(flat, nodes, labels, source)
 
 
-def _as_array(matrix: ArrayLike, index: int) -> NDArray[Any]:
+def _as_array(matrix: Any, index: int) -> NDArray[Any]:
+    """A numpy array, a list or a torch tensor as an array; formats numpy lacks, such as bfloat16, as float32."""
+    where = f"couplings[{index}]"
+    if hasattr(matrix, "detach"):
+        from spinspectra.weights.torch_file import tensor_to_numpy
+
+        matrix = tensor_to_numpy(matrix, where)
     try:
-        return np.asarray(matrix)
+        array = np.asarray(matrix)
     except ValueError:
-        raise ChainError(f"couplings[{index}] has rows of different lengths; give a matrix, input x output") from None
+        raise ChainError(f"{where} has rows of different lengths; give a matrix, input x output") from None
+    return to_float(array, where) if array.dtype.kind not in "fiub" and is_real(array.dtype) else array
 
 
 def _check_matrices(arrays: Sequence[NDArray[Any]]) -> None:

@@ -10,9 +10,9 @@ from spinspectra.errors import OptionError
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.kernels.search import count_unstable, descend, descend_by_layer
 from spinspectra.ising.restarts import lowest
-from spinspectra.ising.seeds import Seed
 from spinspectra.ising.spins import Spins
 from spinspectra.ising.state import Found, GroundState, KeptFields, found, refresh, start
+from spinspectra.seeds import Seed
 
 Selection = Literal["spin", "layer"]
 

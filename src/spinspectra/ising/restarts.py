@@ -7,8 +7,8 @@ import numpy as np
 
 from spinspectra.errors import OptionError
 from spinspectra.ising.chain import IsingChain
-from spinspectra.ising.seeds import Seed, seed_sequence
 from spinspectra.ising.state import Found, GroundState, ground_state
+from spinspectra.seeds import Seed, seed_sequence
 
 
 def lowest(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from spinspectra.errors import OptionError
 from spinspectra.ising.chain import IsingChain
-from spinspectra.ising.seeds import Seed, seed_sequence
+from spinspectra.seeds import Seed, seed_sequence
 
 Within = Literal["network", "matrix"]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from spinspectra.errors import ChainError, UnknownFamilyError
 from spinspectra.layers.layer import read_layers
 from spinspectra.layers.recognise import recognise
+from spinspectra.layers.selection import MIN_EVALS, n_evals, why_skipped
 from spinspectra.weights import Weights, open_weights
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ class ChainSummary:
 
 
 def describe(source: Any) -> "pd.DataFrame":
-    """One row a tensor, nothing left out: layer_id, name, kind, dtype, shape, params, bytes, chain.
+    """One row a tensor, nothing left out, from the headers alone.
 
-    source: as for `open_weights`. `chain` is the tensor's part in the Ising chain, `3.fc1` for the first MLP
-    matrix of block 3, or empty where it has none. Raises what `open_weights` raises.
+    Columns: layer_id, name, kind, dtype, shape, params, bytes; chain, the tensor's part in the Ising chain, `3.fc1` for
+    the first MLP matrix of block 3, or empty; N and M, the sides of its matrices, the larger first, rf how many there
+    are, num_evals their eigenvalues, all 0 where it holds no matrix; skipped, why `analyze` leaves it out by default,
+    or empty. source: as for `open_weights`. Raises what `open_weights` raises.
     """
     import pandas as pd
 
@@ -47,6 +50,11 @@ def describe(source: Any) -> "pd.DataFrame":
                 "params": info.size,
                 "bytes": info.n_bytes,
                 "chain": label_of.get(layer.name, ""),
+                "N": max(layer.matrix_shape) if layer.n_matrices else 0,
+                "M": min(layer.matrix_shape) if layer.n_matrices else 0,
+                "rf": layer.n_matrices,
+                "num_evals": n_evals(layer),
+                "skipped": why_skipped(layer, MIN_EVALS, None),
             }
         )
     return pd.DataFrame(rows)

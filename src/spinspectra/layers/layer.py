@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spinspectra.weights import TensorInfo, Weights, open_weights
 
-Kind = Literal["dense", "embedding", "conv1d", "conv2d", "conv3d", "norm", "bias", "other"]
+Kind = Literal["dense", "embedding", "stack", "conv1d", "conv2d", "conv3d", "norm", "bias", "other"]
 
 _EMBEDDING = re.compile(r"(^|[._])(?!embed_out)(\w*embed\w*|wte|wpe|emb)([._]|$)")
 _NOT_WEIGHT = re.compile(
@@ -24,7 +24,8 @@ class Layer:
 
     index: its place in natural order of names (block 2 before block 10). kind: see `kind_of`. shape and
     dtype: as stored. n_matrices: how many matrices `matrices` gives: one for a dense layer or an embedding,
-    one a kernel position for a convolution, none for vectors and tables that act as no linear map.
+    one a kernel position for a convolution, one a layer of a stack, none for vectors and tables that act as no
+    linear map.
     """
 
     index: int
@@ -35,17 +36,26 @@ class Layer:
     n_matrices: int
     _weights: Weights = field(repr=False, compare=False)
 
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Rows and columns of each of its matrices. Of no meaning where there are none."""
+        rows, columns = self.shape[1:3] if self.kind == "stack" else self.shape[:2]
+        return rows, columns
+
     def matrices(self) -> list[NDArray[np.floating]]:
         """The tensor, read now, as `n_matrices` matrices in its stored orientation.
 
         Dense and embedding: the tensor itself. Convolution of shape (out, in, k...): its (out, in) slice at
-        every kernel position, in row-major order of positions. Raises WeightsError if it cannot be read.
+        every kernel position, in row-major order of positions. Stack of shape (k, n, m): its k matrices.
+        Raises WeightsError if it cannot be read.
         """
         if self.n_matrices == 0:
             return []
         values = self._weights.read(self.name)
         if values.ndim == 2:
             return [values]
+        if self.kind == "stack":
+            return [np.ascontiguousarray(values[k]) for k in range(self.n_matrices)]
         out, into = self.shape[:2]
         slices = values.reshape(out, into, -1)
         return [np.ascontiguousarray(slices[:, :, k]) for k in range(self.n_matrices)]
@@ -67,7 +77,9 @@ def kind_of(name: str, info: TensorInfo) -> Kind:
     """The kind of a tensor, by its number of dimensions and then its name.
 
     2-d weights are `embedding` where the name says so, else `dense`; 3-, 4- and 5-d weights are `conv1d`,
-    `conv2d`, `conv3d`; 1-d weights scale a normalisation, `norm`; names that end in bias are `bias`. Tables,
+    `conv2d`, `conv3d`, but 3-d ones whose first side is no longer than the others are a `stack` of matrices (experts,
+    bilinear layers), since a convolution has more channels than kernel positions; 1-d weights scale a normalisation,
+    `norm`; names that end in bias are `bias`. Tables,
     tokens, buffers and integers are `other`.
     """
     if info.dtype.kind in "iub" or info.size == 0:
@@ -83,6 +95,8 @@ def kind_of(name: str, info: TensorInfo) -> Kind:
             return "embedding"
         if kind == "conv1d" and info.shape[0] == 1:  # a (1, n, d) table of positions
             return "other"
+    if kind == "conv1d" and info.shape[0] <= min(info.shape[1:]):
+        return "stack"
     return kind
 
 
@@ -96,6 +110,8 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 def _n_matrices(kind: Kind, info: TensorInfo) -> int:
     if kind in ("dense", "embedding"):
         return 1
+    if kind == "stack":
+        return info.shape[0]
     if kind.startswith("conv"):
         return int(np.prod(info.shape[2:]))
     return 0

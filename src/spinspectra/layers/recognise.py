@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from spinspectra.errors import ChainError, OptionError, UnknownFamilyError
 from spinspectra.layers.families import FAMILIES, Family, Layout
@@ -16,50 +16,64 @@ Stacks = dict[str, dict[int, set[str]]]
 def recognise(weights: Weights, prefix: str | None = None) -> Transformer:
     """Find the stack of transformer blocks in a checkpoint, reading headers only.
 
-    The family named in config.json is tried first, then those whose signs are among the tensor names, then
-    the rest: what decides is whether the tensors are there. Any prefix before the block names is accepted.
-    prefix: which stack to take where a file holds several, such as an encoder and a decoder.
+    The family is the one that config.json names; without a word from it, the one whose tensors are there, those
+    first whose signs are among the names. Any prefix before the block names is accepted. prefix: which stack to take
+    where a file holds several, such as an encoder and a decoder, or where config.json names no known family.
 
-    Raises UnknownFamilyError, with the list of the known ones, if no family fits; OptionError if there is no
-    stack under `prefix`; ChainError if a block is incomplete, or holds matrices that its family has no place
-    for, since a chain without them would be another network's.
+    Raises UnknownFamilyError, with the list of the known ones, if no family fits or config.json names another;
+    OptionError if there is no stack under `prefix`; ChainError if a block is incomplete or missing, or holds matrices
+    that its family has no place for, since a chain without them would be another network's.
     """
-    names = weights.names()
-    for family in _likeliest_first(weights.config, names):
+    names, named = weights.names(), _model_type(weights.config)
+    known = [family for family in FAMILIES if named in family.model_types]
+    families = known or _by_signs(names)
+    found: dict[str, _Found] = {}
+    for family in families:
         for layout in family.layouts:
-            named = _model_type(weights.config) in family.model_types
-            stacks = _find_stacks(names, layout, layout.qkv[:1] if named else layout.matrices)
-            if stacks:
-                chosen = _choose(stacks, prefix, weights.source)
-                _require_whole_blocks(weights, family, layout, chosen, stacks[chosen])
-                n_blocks = len(stacks[chosen])
-                if named:
-                    _require_all_blocks(weights, n_blocks)
-                return Transformer(family, layout, chosen, n_blocks, _n_heads(weights.config), weights)
-    model_type = _model_type(weights.config)
-    said = f" (config.json says {model_type!r})" if model_type else ""
-    raise UnknownFamilyError(
-        f"{weights.source}: no known architecture family{said}; known: "
-        f"{', '.join(family.name for family in FAMILIES)}. For any other network build the chain from its "
-        "matrices, input x output: IsingChain.from_matrices([J0, J1, ...])"
+            needed = layout.qkv[:1] if known else layout.matrices
+            for stack, blocks in _find_stacks(names, layout, needed).items():
+                found.setdefault(stack, _Found(family, layout, blocks))
+    if not found or (named and not known and prefix is None):
+        raise _unknown(weights.source, named, found)
+    chosen = _choose(found, prefix, weights.source)
+    family, layout, blocks = found[chosen]
+    _require_whole_blocks(weights, family, layout, chosen, blocks)
+    if known:
+        _require_all_blocks(weights, len(blocks))
+    return Transformer(family, layout, chosen, len(blocks), _n_heads(weights.config), weights)
+
+
+class _Found(NamedTuple):
+    family: Family
+    layout: Layout
+    blocks: dict[int, set[str]]
+
+
+def _unknown(source: str, named: str | None, found: Mapping[str, _Found]) -> UnknownFamilyError:
+    known = ", ".join(family.name for family in FAMILIES)
+    said = f" (config.json says {named!r})" if named else ""
+    alike = ", ".join(f"{stack!r} ({one.family.name})" for stack, one in found.items())
+    hint = f"Tensors named alike are under {alike}: prefix= takes one of these stacks as such. " if found else ""
+    return UnknownFamilyError(
+        f"{source}: no known architecture family{said}; known: {known}. {hint}For any other network build the chain "
+        "from its matrices, input x output: IsingChain.from_matrices([J0, J1, ...])"
     )
 
 
-def _likeliest_first(config: Mapping[str, Any] | None, names: list[str]) -> list[Family]:
-    model_type = _model_type(config)
+def _by_signs(names: list[str]) -> list[Family]:
+    """All families, those with signs among the names first, those that lack theirs last."""
 
     def rank(family: Family) -> int:
-        if model_type in family.model_types:
-            return 0
         if any(sign in name for sign in family.signs for name in names):
-            return 1
-        return 3 if family.signs else 2  # without its signs a family is the last guess
+            return 0
+        return 2 if family.signs else 1
 
     return sorted(FAMILIES, key=rank)
 
 
-def _model_type(config: Mapping[str, Any] | None) -> Any:
-    return (config or {}).get("model_type")
+def _model_type(config: Mapping[str, Any] | None) -> str | None:
+    value = (config or {}).get("model_type")
+    return value if isinstance(value, str) and value else None
 
 
 def _find_stacks(names: list[str], layout: Layout, needed: Sequence[str]) -> Stacks:
@@ -77,13 +91,13 @@ def _find_stacks(names: list[str], layout: Layout, needed: Sequence[str]) -> Sta
     return {prefix: blocks for prefix, blocks in stacks.items() if set(needed) <= set().union(*blocks.values())}
 
 
-def _choose(stacks: Stacks, prefix: str | None, source: str) -> str:
-    found = ", ".join(repr(stack) for stack in stacks)
-    if prefix is not None and prefix not in stacks:
-        raise OptionError(f"prefix={prefix!r}: {source} has blocks under {found}")
-    if prefix is None and len(stacks) > 1:
-        raise ChainError(f"{source}: holds {len(stacks)} stacks of blocks, under {found}; choose one with prefix=")
-    return next(iter(stacks)) if prefix is None else prefix
+def _choose(found: Mapping[str, object], prefix: str | None, source: str) -> str:
+    stacks = ", ".join(repr(stack) for stack in found)
+    if prefix is not None and prefix not in found:
+        raise OptionError(f"prefix={prefix!r}: {source} has blocks under {stacks}")
+    if prefix is None and len(found) > 1:
+        raise ChainError(f"{source}: holds {len(found)} stacks of blocks, under {stacks}; choose one with prefix=")
+    return next(iter(found)) if prefix is None else prefix
 
 
 def _require_whole_blocks(

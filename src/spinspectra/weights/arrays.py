@@ -52,7 +52,9 @@ class MappingWeights:
             from spinspectra.weights.torch_file import tensor_to_numpy
 
             value = tensor_to_numpy(value, where)
-        return to_float(np.asarray(value), where)
+        values = to_float(np.asarray(value), where).view()
+        values.flags.writeable = False  # it may be the caller's own memory
+        return values
 
     def _value(self, name: str) -> Any:
         try:

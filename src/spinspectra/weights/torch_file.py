@@ -32,11 +32,11 @@ def open_torch_file(path: Path, config: Mapping[str, Any] | None = None) -> Mapp
     Raises MissingExtraError without PyTorch, WeightsError for a file that is empty, cut short, holds no
     tensors, or asks to run code while it is opened (which is then not run).
     """
-    torch = _import_torch(path)
+    torch = import_torch(path)
     if path.stat().st_size == 0:
         raise WeightsError(f"{path}: the file is empty; fetch it again")
     try:
-        loaded = _load(path, torch)
+        loaded = load_torch_file(path, torch)
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
@@ -45,7 +45,7 @@ def open_torch_file(path: Path, config: Mapping[str, Any] | None = None) -> Mapp
         raise WeightsError(
             f"{path}: not a whole PyTorch file ({_one_line(str(error) or type(error).__name__)}); fetch it again"
         ) from None
-    tensors = _tensors(loaded, torch)
+    tensors = named_tensors(loaded, torch)
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors by name; save model.state_dict() and open that")
     for name, tensor in tensors.items():
@@ -67,7 +67,7 @@ def open_module(module: Any, config: Mapping[str, Any] | None = None) -> Mapping
     return MappingWeights(state, type(module).__name__, config)
 
 
-def _import_torch(path: Path) -> ModuleType:
+def import_torch(path: Path) -> ModuleType:
     try:
         import torch
     except ImportError:
@@ -78,7 +78,7 @@ def _import_torch(path: Path) -> ModuleType:
     return torch
 
 
-def _load(path: Path, torch: ModuleType) -> Any:
+def load_torch_file(path: Path, torch: ModuleType) -> Any:
     """What the file holds, nothing run. Files from before PyTorch 1.6 are no zip archives and cannot be mapped."""
     mapped = zipfile.is_zipfile(path)
     if mapped:
@@ -90,15 +90,14 @@ def _load(path: Path, torch: ModuleType) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
-def _tensors(loaded: Any, torch: ModuleType) -> dict[str, Any]:
-    for _ in range(_DEEPEST):
-        if not isinstance(loaded, Mapping):
-            break
-        found = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-        if found:
-            return found
-        loaded = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
-    return {}
+def named_tensors(loaded: Any, torch: ModuleType, depth: int = 0) -> dict[str, Any]:
+    """The weights: below one of the keys of a training checkpoint, beside which a counter may be a tensor too."""
+    if not isinstance(loaded, Mapping) or depth > _DEEPEST:
+        return {}
+    for key in _WRAPPERS:
+        if below := named_tensors(loaded.get(key), torch, depth + 1):
+            return below
+    return {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
 
 
 def _refusal(path: Path, error: pickle.UnpicklingError) -> str:

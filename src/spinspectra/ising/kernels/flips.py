@@ -10,12 +10,9 @@ Fields are float64 even where the couplings are float32: a flip waits for coupli
 wider sums cost nothing, and the drift is 1e-16 of a field an update.
 """
 
-from typing import Any
-
 from numba import njit
 
-# Contraction to fused multiply-add only: sums keep their order, so a run repeats bit for bit on one machine.
-KERNEL: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+from spinspectra.compiled import KERNEL
 
 
 @njit(**KERNEL)

@@ -7,7 +7,8 @@ import math
 
 from numba import njit
 
-from spinspectra.ising.kernels.flips import KERNEL, flip, update_neighbours
+from spinspectra.compiled import KERNEL
+from spinspectra.ising.kernels.flips import flip, update_neighbours
 
 # exp(-37) is below the spacing of the uniform numbers drawn, so such a flip could not be accepted.
 HOPELESS = 37.0

@@ -2,7 +2,7 @@
 
 from numba import njit
 
-from spinspectra.ising.kernels.flips import KERNEL
+from spinspectra.compiled import KERNEL
 
 
 @njit(**KERNEL)

@@ -4,7 +4,7 @@ from spinspectra.layers.families.base import Family, Layout
 
 BERT = Family(
     name="BERT",
-    model_types=("bert",),
+    model_types=("bert", "roberta", "xlm-roberta", "camembert", "electra", "ernie"),
     layouts=(
         Layout(
             block="encoder.layer.{i}.",

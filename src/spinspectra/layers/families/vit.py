@@ -19,4 +19,4 @@ LAYOUTS = (
     ),
 )
 
-VIT = Family(name="ViT", model_types=("vit",), layouts=LAYOUTS)
+VIT = Family(name="ViT", model_types=("vit", "vit_msn"), layouts=LAYOUTS)

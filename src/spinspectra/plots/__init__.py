@@ -1,0 +1,26 @@
+"""Figures by matplotlib, one function a figure: each takes results and an optional Axes and returns the Axes."""
+
+from spinspectra.plots.bulk import marchenko_pastur_bulk
+from spinspectra.plots.esd import esd_linear, esd_log_lin, esd_log_log, esd_randomized
+from spinspectra.plots.overview import alpha_against_gap, alpha_along_depth, esd_ridge
+from spinspectra.plots.save import LayerResults, layer_figures, save_figures, save_layer_figures, save_png
+from spinspectra.plots.scan import alpha_against_xmin, det_x, ks_against_xmin
+
+__all__ = [
+    "LayerResults",
+    "alpha_against_gap",
+    "alpha_against_xmin",
+    "alpha_along_depth",
+    "det_x",
+    "esd_linear",
+    "esd_log_lin",
+    "esd_log_log",
+    "esd_randomized",
+    "esd_ridge",
+    "ks_against_xmin",
+    "layer_figures",
+    "marchenko_pastur_bulk",
+    "save_figures",
+    "save_layer_figures",
+    "save_png",
+]

@@ -1,0 +1,201 @@
+"""Figures as PNG files: one layer's, or all layers' of a checkpoint with the overviews of the network."""
+
+import hashlib
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from spinspectra.errors import SpinSpectraError
+from spinspectra.layers import Layer, read_layers
+from spinspectra.layers.selection import Choice, choose, long_name, why_skipped
+from spinspectra.plots import bulk as bulk_figures
+from spinspectra.plots import esd as esd_figures
+from spinspectra.plots import overview, scan
+from spinspectra.spectra.analyze import analyze
+from spinspectra.spectra.effective_space import EffectiveSpace, effective_space
+from spinspectra.spectra.esd import Spectrum, esd
+from spinspectra.spectra.marchenko_pastur import MarchenkoPasturFit, fit_marchenko_pastur
+from spinspectra.spectra.powerlaw import Kind, PowerLawFit, XminScan, fit_power_law, xmin_scan
+from spinspectra.spectra.randomize import Randomized, randomize
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_DPI = 200
+_STEM_CHARACTERS = 100
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_LOOKS_HASHED = re.compile(r"-[0-9a-f]{16}$")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)  # of Windows
+
+
+@dataclass(frozen=True, slots=True)
+class LayerResults:
+    """What was found of one layer; figures are drawn of what is there."""
+
+    spectrum: Spectrum
+    fit: PowerLawFit | None = None
+    scan: XminScan | None = None
+    space: EffectiveSpace | None = None
+    bulk: MarchenkoPasturFit | None = None
+    randomized: Randomized | None = None
+
+
+def layer_figures(name: str, results: LayerResults) -> Iterator[tuple[str, "Axes"]]:
+    """Each figure of a layer with its short name, drawn when asked for."""
+    r = results
+    yield "esd", esd_figures.esd_log_log(r.spectrum, r.fit, name=name)
+    yield "esd-linear", esd_figures.esd_linear(r.spectrum, r.fit, name=name)
+    yield "esd-log-linear", esd_figures.esd_log_lin(r.spectrum, r.fit, name=name)
+    if r.scan is not None:
+        yield "ks-xmin", scan.ks_against_xmin(r.scan, r.fit, name=name)
+        yield "alpha-xmin", scan.alpha_against_xmin(r.scan, r.fit, name=name)
+    if r.space is not None:
+        yield "detx", scan.det_x(r.spectrum, r.space, r.fit, name=name)
+    if r.randomized is not None:
+        yield "randomized", esd_figures.esd_randomized(r.spectrum, r.randomized, name=name)
+    if r.bulk is not None:
+        yield "marchenko-pastur", bulk_figures.marchenko_pastur_bulk(r.spectrum, r.bulk, name=name)
+
+
+def save_layer_figures(
+    layer_name: str, results: LayerResults, folder: str | os.PathLike[str], stem: str | None = None
+) -> list[Path]:
+    """Write `<stem>.<figure>.png` for each figure of a layer; returns the paths. The folder is made if missing.
+
+    stem: default the layer's name, made safe (`safe_stem`); a stem given is made safe too. Files of those names are
+    replaced whole: a reader never sees half a figure. Raises OSError if they cannot be written.
+    """
+    start = safe_stem(layer_name if stem is None else stem)
+    return [save_png(ax, Path(folder) / f"{start}.{figure}.png") for figure, ax in layer_figures(layer_name, results)]
+
+
+def save_figures(
+    source: Any,
+    folder: str | os.PathLike[str],
+    details: "pd.DataFrame | None" = None,
+    *,
+    fit: Kind = "PL",
+    randomize: bool = False,
+    mp_fit: bool = False,
+    detx: bool = False,
+    layers: Choice = None,
+    min_evals: int = 8,
+    max_evals: int | None = None,
+    pool: bool = True,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Write the figures of every layer analysed and the overviews; returns the paths.
+
+    details: the table of `analyze` with the same options, computed if not given. The other options are those of
+    `analyze`, and the figures show its numbers. Files: `<index>-<name>.<figure>.png` for a layer, with the slice
+    after the index where pool is False; `alpha-depth.png`, `esd-ridge.png` and, with detx, `alpha-gap.png`.
+    A layer that cannot be read or has NaN has no figures; the table says why.
+    """
+    chosen = choose(list(read_layers(source)), layers)
+    if details is None:
+        details = analyze(
+            source, fit, randomize, mp_fit, detx, layers, min_evals=min_evals, max_evals=max_evals, pool=pool, seed=seed
+        )
+    target, paths = Path(folder), list[Path]()
+    measures = _Measures(fit, randomize, mp_fit, detx, seed)
+    spectra: list[Spectrum] = []
+    names: list[str] = []
+    for layer in chosen:
+        if why_skipped(layer, min_evals, max_evals):
+            continue
+        for slice_id, group in _groups(layer, pool):
+            try:
+                results = measures.of(layer, group, slice_id)
+            except SpinSpectraError:
+                continue  # its row in the table has the reason
+            name = long_name(layer) if pool else f"{long_name(layer)} [{slice_id}]"
+            number = f"{layer.index:03d}" if pool else f"{layer.index:03d}.{slice_id}"
+            paths += save_layer_figures(name, results, target, stem=f"{number}-{safe_stem(long_name(layer))}")
+            spectra.append(results.spectrum)
+            names.append(name)
+        if progress is not None:
+            progress(layer.name)
+    paths.append(save_png(overview.alpha_along_depth(details), target / "alpha-depth.png"))
+    if spectra:
+        paths.append(save_png(overview.esd_ridge(spectra, names), target / "esd-ridge.png"))
+    if "ERG_gap" in details:
+        paths.append(save_png(overview.alpha_against_gap(details), target / "alpha-gap.png"))
+    return paths
+
+
+def save_png(ax: "Axes", path: str | os.PathLike[str]) -> Path:
+    """Write the figure that holds the Axes to a file, whole or not at all; its folder is made if missing."""
+    from matplotlib.figure import Figure
+
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.parent / f".{uuid.uuid4().hex}.part"
+    try:
+        with part.open("xb") as file:
+            figure.savefig(file, format="png", dpi=_DPI)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def safe_stem(name: str) -> str:
+    """A file name for any layer name, different for different names: no separators, not hidden, not too long.
+
+    Names of ASCII letters, digits and ._- stay; others are changed and end in 16 digits of their SHA-256.
+
+    >>> safe_stem("encoder.layer.0.query"), safe_stem("../../etc/passwd")
+    ('encoder.layer.0.query', '_.._etc_passwd-3754d6cb3a38e118')
+    """
+    stem = _UNSAFE.sub("_", name).lstrip(".")[:_STEM_CHARACTERS]
+    if stem == name and stem and not _LOOKS_HASHED.search(stem) and not _RESERVED.match(stem):
+        return stem
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{'_' if _RESERVED.match(stem) else ''}{stem}-{digest[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measures:
+    """What is measured for figures, with the floors and seeds of `analyze`."""
+
+    fit: Kind
+    randomize: bool
+    mp_fit: bool
+    detx: bool
+    seed: int
+
+    def of(self, layer: Layer, matrices: Sequence[NDArray[np.floating]], slice_id: int) -> LayerResults:
+        precision = float(ml_dtypes.finfo(layer.dtype).eps)  # type: ignore[no-untyped-call]
+        spectrum = esd(list(matrices), precision=precision)
+        values = spectrum.eigenvalues
+        floor = spectrum.floor / float(values[-1]) if values[-1] > 0.0 else 0.0
+        seed = np.random.SeedSequence(self.seed, spawn_key=(layer.index, slice_id))
+        return LayerResults(
+            spectrum,
+            fit=fit_power_law(values, self.fit, floor=floor),
+            scan=xmin_scan(values, floor=floor),
+            space=effective_space(values, spectrum.floor) if self.detx else None,
+            bulk=fit_marchenko_pastur(spectrum) if self.mp_fit else None,
+            randomized=randomize(list(matrices), seed, spectrum=spectrum) if self.randomize else None,
+        )
+
+
+def _groups(layer: Layer, pool: bool) -> Iterator[tuple[int, list[NDArray[np.floating]]]]:
+    """Matrices whose eigenvalues go together, numbered; none of a layer that cannot be read."""
+    try:
+        matrices = layer.matrices()
+    except SpinSpectraError:
+        return
+    yield from enumerate([matrices] if pool else [[matrix] for matrix in matrices])
