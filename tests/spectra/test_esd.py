@@ -42,6 +42,26 @@ def test_small_eigenvalues_keep_their_digits(spread: float) -> None:
     np.testing.assert_allclose(found, values, rtol=1e-6, atol=2e-15)
 
 
+@pytest.mark.parametrize("shape", [(300, 300), (320, 300), (1024, 1024)])
+@pytest.mark.parametrize("smallest", [None, 1e-7, 1e-13], ids=["Gaussian", "one small", "one tiny"])
+def test_a_few_small_eigenvalues_are_refined(shape: tuple[int, int], smallest: float | None) -> None:
+    """Where most are well known and a few are not; the last matrix is singular to rounding."""
+    matrix = np.random.default_rng(6).standard_normal(shape)
+    if smallest is not None:
+        left, values, right = np.linalg.svd(matrix, full_matrices=False)
+        values[-1] = smallest * values[0]
+        matrix = (left * values) @ right
+    found = np.sqrt(esd(matrix).eigenvalues)
+    expected = np.sort(np.linalg.svd(matrix, compute_uv=False))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=3e-15 * expected[-1])
+
+
+def test_a_singular_matrix_of_any_size_has_its_zero() -> None:
+    matrix = np.random.default_rng(7).standard_normal((300, 300))
+    matrix[:, 5] = 0.0
+    assert esd(matrix).eigenvalues[0] <= 1e-28 * esd(matrix).eigenvalues[-1]
+
+
 @given(exponent=st.integers(-400, 400))
 def test_a_power_of_two_scales_the_spectrum_exactly(exponent: int) -> None:
     matrix = np.random.default_rng(2).standard_normal((12, 9))
