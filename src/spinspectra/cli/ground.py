@@ -74,7 +74,8 @@ def _show(chain: IsingChain, found: dict[str, GroundResult], output: Path | None
         out.print(f"  The trained network reaches E/N = {signed(trained, 4)}{ratio}.")
     best = found["trained"]
     if best.bounds is not None:
-        low, high = 2 * abs(best.state.energy) / n, 2 * best.bounds.dual / n
+        low = math.floor(2e4 * abs(best.state.energy) / n) / 1e4
+        high = rounded_up(2 * best.bounds.dual / n, 4)
         out.print(
             f"  Range of energies: width W/N = 2 |E_min|/N lies between {low:.4f} (found) and {high:.4f} (proved)."
         )
