@@ -1,6 +1,7 @@
 """The command line as a user meets it: a real process, its output, its exit code, what it leaves on disk."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -305,3 +306,15 @@ def test_a_prefix_chooses_among_stacks(tmp_path: Path) -> None:
     assert "choose one with prefix=" in refused.stderr
     shown = run("ground", tmp_path / "two.safetensors", "--prefix", "query.model.decoder.", "--json", "--no-bounds")
     assert json.loads(shown.stdout)["n_spins"] == 90
+
+
+def test_printed_bounds_are_still_bounds(model: Path) -> None:
+    """Rounded outward: what is shown as proved lies at or beyond what was proved."""
+    exact = json.loads(run("ground", model, "--json", "--sweeps", "20").stdout)
+    shown = run("ground", model, "--sweeps", "20").stdout
+    width = float(re.search(r"and ([0-9.]+) \(proved\)", shown)[1])
+    assert 0 <= width - 2 * exact["trained"]["bounds"]["dual"] / exact["n_spins"] <= 1.0001e-4
+    row = next(line for line in shown.splitlines() if line.split()[:1] == ["trained"])
+    dual, spectral = (float(text.replace("\N{MINUS SIGN}", "-")) for text in row.split()[3:5])
+    assert dual <= -exact["trained"]["bounds"]["dual"] / exact["n_spins"]
+    assert spectral <= -exact["trained"]["bounds"]["spectral"] / exact["n_spins"]

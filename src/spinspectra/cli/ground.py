@@ -1,5 +1,6 @@
 """`spinspectra ground`: the lowest energy found, the bound on it, and the shuffled twin's."""
 
+import math
 import re
 import shutil
 from pathlib import Path
