@@ -9,6 +9,7 @@ import spinspectra.plots as plots
 from spinspectra.errors import SpinSpectraError
 from spinspectra.plots import save
 from spinspectra.spectra import analyze
+from spinspectra.spectra.measure import Measures, measure
 from tests.plots.conftest import CHECKPOINT, REAL_NAME
 
 HOSTILE = [
@@ -91,7 +92,7 @@ def test_figures_show_the_numbers_of_the_table():
     layer = {"a.weight": rand(60, 30)}
     row = analyze(layer, randomize=True, detx=True, mp_fit=True, seed=3).iloc[0]
     (read,) = save.read_layers(layer)
-    found = save._Measures("PL", True, True, True, 3).of(read, read.matrices(), 0)
+    found = measure(Measures("PL", True, True, True, 3), read, read.matrices(), 0)
     assert (found.fit.alpha, found.fit.xmin) == (row.alpha, row.xmin)
     assert found.randomized.max_rand_eval == row.max_rand_eval
     assert (found.space.n_tail, found.bulk.bulk_max) == (row.detX_num, row.bulk_max)

@@ -2,14 +2,15 @@
 
 import json
 import math
-import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from spinspectra.cli.output import cell, console, layers_bar, print_json, require_writable, signed, table
 from spinspectra.errors import OptionError
+from spinspectra.files import whole_file
 from spinspectra.plots import save_figures
 from spinspectra.spectra.analyze import OVER_TRAINED_BELOW, UNDER_TRAINED_ABOVE, analyze, summarize
 from spinspectra.spectra.powerlaw import Kind
@@ -42,39 +43,23 @@ def run(
         _check_output(output)
     if plots is not None:
         require_writable(plots)
-    chosen = [_id_or_name(one) for one in layers or []] or None
+    options: dict[str, Any] = {
+        "fit": _kind(fit),
+        "randomize": randomize,
+        "mp_fit": mp_fit,
+        "detx": detx,
+        "layers": [_id_or_name(one) for one in layers or []] or None,
+        "min_evals": min_evals,
+        "seed": seed,
+    }
     with layers_bar("analyzing") as tell:
-        details = analyze(
-            model,
-            fit=_kind(fit),
-            randomize=randomize,
-            mp_fit=mp_fit,
-            detx=detx,
-            layers=chosen,
-            min_evals=min_evals,
-            seed=seed,
-            progress=tell,
-        )
+        details = analyze(model, **options, progress=tell)
     if output is not None:
         _write(details, output)
     drawn = 0
     if plots is not None:
         with layers_bar("drawing") as tell:
-            drawn = len(
-                save_figures(
-                    model,
-                    plots,
-                    details,
-                    fit=_kind(fit),
-                    randomize=randomize,
-                    mp_fit=mp_fit,
-                    detx=detx,
-                    layers=chosen,
-                    min_evals=min_evals,
-                    seed=seed,
-                    progress=tell,
-                )
-            )
+            drawn = len(save_figures(model, plots, details, **options, progress=tell))
     if as_json:
         summary = pd.Series(summarize(details))
         as_text = {"summary": summary.to_json(), "layers": details.to_json(orient="records")}
@@ -108,15 +93,10 @@ def _check_output(output: Path) -> None:
 
 
 def _write(details: pd.DataFrame, output: Path) -> None:
-    """Through a temporary file beside it, so the old file stays until the new one is whole."""
+    """Whole, so the old file stays until the new one is."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
-    try:
-        _WRITERS[output.suffix](details, temporary)
-        temporary.replace(output)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole_file(output) as part:
+        _WRITERS[output.suffix](details, part)
 
 
 def _show(model: str, details: pd.DataFrame, output: Path | None) -> None:

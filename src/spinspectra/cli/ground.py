@@ -1,7 +1,6 @@
 """`spinspectra ground`: the lowest energy found, the bound on it, and the shuffled twin's."""
 
 import math
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,8 @@ from typing import Any
 from spinspectra.cli.output import console, print_json, require_writable, rounded_up, signed, sweeps_bar, table
 from spinspectra.errors import OptionError
 from spinspectra.ising.chain import IsingChain
-from spinspectra.ising.spins import save_spins
+from spinspectra.ising.spins import SPIN_FILE, save_spins
 from spinspectra.studies.ground import GroundResult, Search, find_ground, shuffled_twin
-
-_SPIN_FILE = re.compile(r"l\d+\.dat")
 
 
 def run(
@@ -52,7 +49,7 @@ def _require_own(output: Path) -> None:
     twin = output / "shuffled"
     for folder in (output, twin):
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if (path == twin and path.is_dir()) or (_SPIN_FILE.fullmatch(path.name) and path.is_file()):
+            if (path == twin and path.is_dir()) or (SPIN_FILE.fullmatch(path.name) and path.is_file()):
                 continue
             raise OptionError(f"-o {output}: holds {path.name}, which is no spin file; give a folder of its own")
 

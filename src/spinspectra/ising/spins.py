@@ -5,7 +5,6 @@ The text format is that of stosicresearch/dnnising: `l{i}.dat` for layer i, one 
 
 import os
 import re
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import SpinsError
+from spinspectra.files import whole_file
 
 Spins = Sequence[NDArray[np.int8]]  # s_l, shape (n_l,), every entry -1 or +1
 
-_SPIN_FILE = re.compile(r"l\d+\.dat")
+SPIN_FILE = re.compile(r"l\d+\.dat")  # what `save_spins` writes
 
 
 def check_spins(spins: Spins, nodes: Sequence[int]) -> None:
@@ -57,16 +57,17 @@ def save_spins(spins: Spins, folder: str | os.PathLike[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"l{i}.dat" for i in range(len(spins))]
     for name, layer in zip(names, spins, strict=True):
-        _write_whole(folder / name, "".join(f"{spin}\n" for spin in layer.tolist()))
+        with whole_file(folder / name) as part:
+            part.write_text("".join(f"{spin}\n" for spin in layer.tolist()), encoding="utf-8")
     for path in folder.iterdir():
-        if _SPIN_FILE.fullmatch(path.name) and path.name not in names:
+        if SPIN_FILE.fullmatch(path.name) and path.name not in names:
             path.unlink()
 
 
 def load_spins(folder: str | os.PathLike[str]) -> list[NDArray[np.int8]]:
     """Read the `l{i}.dat` files of a folder, in order of i. Raises SpinsError if one is missing or malformed."""
     folder = Path(folder)
-    n_layers = sum(1 for path in folder.glob("l*.dat") if _SPIN_FILE.fullmatch(path.name))
+    n_layers = sum(1 for path in folder.glob("l*.dat") if SPIN_FILE.fullmatch(path.name))
     if n_layers == 0:
         raise SpinsError(f"{folder}: no spin files l0.dat, l1.dat, ... in this folder")
     spins = []
@@ -80,14 +81,3 @@ def load_spins(folder: str | os.PathLike[str]) -> list[NDArray[np.int8]]:
             raise SpinsError(f"{path}: the file is empty; save the spins again")
     check_spins(spins, [layer.size for layer in spins])
     return spins
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write to a temporary file beside `path`, then rename it into place."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # opened plainly, so the umask holds
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -3,8 +3,9 @@
 from spinspectra.plots.bulk import marchenko_pastur_bulk
 from spinspectra.plots.esd import esd_linear, esd_log_lin, esd_log_log, esd_randomized
 from spinspectra.plots.overview import alpha_against_gap, alpha_along_depth, esd_ridge
-from spinspectra.plots.save import LayerResults, layer_figures, save_figures, save_layer_figures, save_png
+from spinspectra.plots.save import layer_figures, save_figures, save_layer_figures, save_png
 from spinspectra.plots.scan import alpha_against_xmin, det_x, ks_against_xmin
+from spinspectra.spectra.measure import LayerResults
 
 __all__ = [
     "LayerResults",

@@ -3,28 +3,25 @@
 import hashlib
 import os
 import re
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import SpinSpectraError
+from spinspectra.files import whole_file
 from spinspectra.layers import Layer, read_layers
 from spinspectra.layers.selection import Choice, choose, long_name, why_skipped
 from spinspectra.plots import bulk as bulk_figures
 from spinspectra.plots import esd as esd_figures
 from spinspectra.plots import overview, scan
 from spinspectra.spectra.analyze import analyze
-from spinspectra.spectra.effective_space import EffectiveSpace, effective_space
-from spinspectra.spectra.esd import Spectrum, esd
-from spinspectra.spectra.marchenko_pastur import MarchenkoPasturFit, fit_marchenko_pastur
-from spinspectra.spectra.powerlaw import Kind, PowerLawFit, XminScan, fit_power_law, xmin_scan
-from spinspectra.spectra.randomize import Randomized, randomize
+from spinspectra.spectra.esd import Spectrum
+from spinspectra.spectra.measure import LayerResults, Measures, measure, relative_floor
+from spinspectra.spectra.powerlaw import Kind, xmin_scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,18 +32,6 @@ _STEM_CHARACTERS = 100
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LOOKS_HASHED = re.compile(r"-[0-9a-f]{16}$")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)  # of Windows
-
-
-@dataclass(frozen=True, slots=True)
-class LayerResults:
-    """What was found of one layer; figures are drawn of what is there."""
-
-    spectrum: Spectrum
-    fit: PowerLawFit | None = None
-    scan: XminScan | None = None
-    space: EffectiveSpace | None = None
-    bulk: MarchenkoPasturFit | None = None
-    randomized: Randomized | None = None
 
 
 def layer_figures(name: str, results: LayerResults) -> Iterator[tuple[str, "Axes"]]:
@@ -107,7 +92,7 @@ def save_figures(
             source, fit, randomize, mp_fit, detx, layers, min_evals=min_evals, max_evals=max_evals, pool=pool, seed=seed
         )
     target, paths = Path(folder), list[Path]()
-    measures = _Measures(fit, randomize, mp_fit, detx, seed)
+    measures = Measures(fit, randomize, mp_fit, detx, seed)
     spectra: list[Spectrum] = []
     names: list[str] = []
     for layer in chosen:
@@ -115,9 +100,11 @@ def save_figures(
             continue
         for slice_id, group in _groups(layer, pool):
             try:
-                results = measures.of(layer, group, slice_id)
+                results = measure(measures, layer, group, slice_id)
             except SpinSpectraError:
                 continue  # its row in the table has the reason
+            spectrum = results.spectrum
+            results = replace(results, scan=xmin_scan(spectrum.eigenvalues, floor=relative_floor(spectrum)))
             name = long_name(layer) if pool else f"{long_name(layer)} [{slice_id}]"
             number = f"{layer.index:03d}" if pool else f"{layer.index:03d}.{slice_id}"
             paths += save_layer_figures(name, results, target, stem=f"{number}-{safe_stem(long_name(layer))}")
@@ -141,13 +128,8 @@ def save_png(ax: "Axes", path: str | os.PathLike[str]) -> Path:
     assert isinstance(figure, Figure)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.parent / f".{uuid.uuid4().hex}.part"
-    try:
-        with part.open("xb") as file:
-            figure.savefig(file, format="png", dpi=_DPI)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(target) as part, part.open("xb") as file:
+        figure.savefig(file, format="png", dpi=_DPI)
     return target
 
 
@@ -164,32 +146,6 @@ def safe_stem(name: str) -> str:
         return stem
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{'_' if _RESERVED.match(stem) else ''}{stem}-{digest[:16]}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Measures:
-    """What is measured for figures, with the floors and seeds of `analyze`."""
-
-    fit: Kind
-    randomize: bool
-    mp_fit: bool
-    detx: bool
-    seed: int
-
-    def of(self, layer: Layer, matrices: Sequence[NDArray[np.floating]], slice_id: int) -> LayerResults:
-        precision = float(ml_dtypes.finfo(layer.dtype).eps)  # type: ignore[no-untyped-call]
-        spectrum = esd(list(matrices), precision=precision)
-        values = spectrum.eigenvalues
-        floor = spectrum.floor / float(values[-1]) if values[-1] > 0.0 else 0.0
-        seed = np.random.SeedSequence(self.seed, spawn_key=(layer.index, slice_id))
-        return LayerResults(
-            spectrum,
-            fit=fit_power_law(values, self.fit, floor=floor),
-            scan=xmin_scan(values, floor=floor),
-            space=effective_space(values, spectrum.floor) if self.detx else None,
-            bulk=fit_marchenko_pastur(spectrum) if self.mp_fit else None,
-            randomized=randomize(list(matrices), seed, spectrum=spectrum) if self.randomize else None,
-        )
 
 
 def _groups(layer: Layer, pool: bool) -> Iterator[tuple[int, list[NDArray[np.floating]]]]:

@@ -1,24 +1,21 @@
 """Every layer's spectrum in one table: `analyze` streams a checkpoint layer by layer, `summarize` averages it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
 from spinspectra.errors import OptionError, SpinSpectraError
 from spinspectra.layers import Layer, read_layers
 from spinspectra.layers.selection import MIN_EVALS, Choice, choose, long_name, why_skipped
-from spinspectra.spectra.effective_space import effective_space
-from spinspectra.spectra.esd import Spectrum, esd
-from spinspectra.spectra.marchenko_pastur import MarchenkoPasturFit, fit_marchenko_pastur
+from spinspectra.spectra.effective_space import EffectiveSpace
+from spinspectra.spectra.marchenko_pastur import MarchenkoPasturFit
+from spinspectra.spectra.measure import LayerResults, Measures, measure
 from spinspectra.spectra.metrics import alpha_metrics, spectral_metrics
-from spinspectra.spectra.powerlaw import Kind, PowerLawFit, fit_power_law
-from spinspectra.spectra.randomize import randomize as randomize_weights
+from spinspectra.spectra.powerlaw import Kind, PowerLawFit
+from spinspectra.spectra.randomize import Randomized
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,18 +35,6 @@ OVER_TRAINED_BELOW = 2.0
 UNDER_TRAINED_ABOVE = 6.0
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Measures:
-    """What is measured of each layer beside its norms and ranks."""
-
-    fit: Kind
-    randomize: bool
-    mp_fit: bool
-    detx: bool
-    pool: bool
-    seed: int
 
 
 def analyze(
@@ -85,7 +70,7 @@ def analyze(
     if not taken:
         reason = why_skipped(chosen[0], min_evals, max_evals)
         raise OptionError(f"no layer to analyse among {len(chosen)} tensors; the first, {chosen[0].name}, is {reason}")
-    work = partial(_rows_of, Measures(fit, randomize, mp_fit, detx, pool, seed))
+    work = partial(_rows_of, Measures(fit, randomize, mp_fit, detx, seed), pool)
     done = map(work, taken) if executor is None else executor.map(work, taken)
     rows: list[Row] = []
     for layer, found in zip(taken, done, strict=True):
@@ -110,7 +95,7 @@ def summarize(details: "pd.DataFrame") -> dict[str, float]:
     return made
 
 
-def _rows_of(measures: Measures, layer: Layer) -> list[Row]:
+def _rows_of(measures: Measures, pool: bool, layer: Layer) -> list[Row]:
     """A layer's row, or a row a slice."""
     about: Row = {
         "layer_id": layer.index,
@@ -126,35 +111,29 @@ def _rows_of(measures: Measures, layer: Layer) -> list[Row]:
         matrices = layer.matrices()
     except SpinSpectraError as error:
         return [about | _failure(error)]
-    groups = [matrices] if measures.pool else [[matrix] for matrix in matrices]
+    groups = [matrices] if pool else [[matrix] for matrix in matrices]
     rows = []
     for slice_id, group in enumerate(groups):
-        row = about if measures.pool else about | {"slice_id": slice_id, "rf": 1}
+        row = about if pool else about | {"slice_id": slice_id, "rf": 1}
         try:
-            rows.append(row | _measure(measures, layer, group, slice_id))
+            rows.append(row | _columns(measure(measures, layer, group, slice_id)))
         except SpinSpectraError as error:
             rows.append(row | _failure(error))
     return rows
 
 
-def _measure(measures: Measures, layer: Layer, matrices: Sequence[NDArray[np.floating]], slice_id: int) -> Row:
-    spectrum = esd(list(matrices), precision=_precision(layer))
+def _columns(results: LayerResults) -> Row:
+    spectrum, tail = results.spectrum, results.fit
+    assert tail is not None  # `measure` always fits one
     found: Row = {"has_esd": True, **spectral_metrics(spectrum)}
-    tail = fit_power_law(spectrum.eigenvalues, measures.fit, floor=_relative_floor(spectrum))
     found |= _tail_columns(tail) | alpha_metrics(spectrum, tail.alpha)
-    if measures.detx:
-        found |= _effective_columns(spectrum, tail)
-    if measures.mp_fit:
-        found |= _bulk_columns(fit_marchenko_pastur(spectrum))
-    if measures.randomize:
-        seed = np.random.SeedSequence(measures.seed, spawn_key=(layer.index, slice_id))
-        found |= _random_columns(matrices, spectrum, seed)
+    if results.space is not None:
+        found |= _effective_columns(results.space, tail)
+    if results.bulk is not None:
+        found |= _bulk_columns(results.bulk)
+    if results.randomized is not None:
+        found |= _random_columns(results.randomized)
     return found | {"status": tail.status, "reason": tail.reason, "warning": _warning(tail.alpha)}
-
-
-def _relative_floor(spectrum: Spectrum) -> float:
-    largest = float(spectrum.eigenvalues[-1])
-    return spectrum.floor / largest if largest > 0.0 else 0.0
 
 
 def _tail_columns(tail: PowerLawFit) -> Row:
@@ -169,9 +148,8 @@ def _tail_columns(tail: PowerLawFit) -> Row:
     }
 
 
-def _effective_columns(spectrum: Spectrum, tail: PowerLawFit) -> Row:
+def _effective_columns(space: EffectiveSpace, tail: PowerLawFit) -> Row:
     """The peer's names; its detX_val and detX_val_unrescaled hold each other's values, and so they do here."""
-    space = effective_space(spectrum.eigenvalues, spectrum.floor)
     gap = space.n_tail - tail.n_tail if tail.status == "success" else float("nan")
     return {
         "detX_num": space.n_tail,
@@ -197,9 +175,8 @@ def _bulk_columns(fit: MarchenkoPasturFit) -> Row:
     }
 
 
-def _random_columns(matrices: Sequence[NDArray[np.floating]], spectrum: Spectrum, seed: np.random.SeedSequence) -> Row:
+def _random_columns(found: Randomized) -> Row:
     """All from one set of permutations; num_traps is their mean, so one trap counts 1 however many there were."""
-    found = randomize_weights(list(matrices), seed, spectrum=spectrum)
     bulk = {f"rand_{name}": value for name, value in _bulk_columns(found.fit).items()}
     return bulk | {
         "max_rand_eval": found.max_rand_eval,
@@ -209,11 +186,6 @@ def _random_columns(matrices: Sequence[NDArray[np.floating]], spectrum: Spectrum
         "num_traps": found.num_traps,
         "rand_num_spikes": found.num_traps,
     }
-
-
-def _precision(layer: Layer) -> float:
-    """Relative spacing of a layer's stored numbers."""
-    return float(ml_dtypes.finfo(layer.dtype).eps)
 
 
 def _failure(error: SpinSpectraError) -> Row:
