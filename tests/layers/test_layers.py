@@ -18,7 +18,7 @@ from spinspectra.weights import TensorInfo
 from tests.layers.models import BLOCKS, NAMES, ROLES, build, disk_arrays, memory_arrays, save
 
 COLUMNS = ["layer_id", "name", "kind", "dtype", "shape", "params", "bytes", "chain"]
-COLUMNS += ["N", "M", "rf", "num_evals", "skipped"]
+COLUMNS += ["N", "M", "rf", "num_evals", "same_as", "skipped"]
 
 
 def network() -> torch.nn.Module:
@@ -266,4 +266,5 @@ def test_shared_tensors_each_have_a_row() -> None:
     table = describe(model).set_index("name")
     assert table.loc["lm_head.weight", "kind"] == "dense"
     assert table.loc["transformer.wte.weight", "kind"] == "embedding"
+    assert table.loc["lm_head.weight", "skipped"] == "tied to transformer.wte.weight"
     assert len(table) == len(memory_arrays(model))

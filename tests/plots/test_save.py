@@ -7,9 +7,10 @@ import pytest
 
 import spinspectra.plots as plots
 from spinspectra.errors import SpinSpectraError
+from spinspectra.layers import read_layers
 from spinspectra.plots import save
 from spinspectra.spectra import analyze
-from spinspectra.spectra.measure import Measures, measure
+from spinspectra.spectra.measure import Measures, measure_layer
 from tests.plots.conftest import CHECKPOINT, REAL_NAME
 
 HOSTILE = [
@@ -91,8 +92,9 @@ def test_a_real_checkpoint(tmp_path):
 def test_figures_show_the_numbers_of_the_table():
     layer = {"a.weight": rand(60, 30)}
     row = analyze(layer, randomize=True, detx=True, mp_fit=True, seed=3).iloc[0]
-    (read,) = save.read_layers(layer)
-    found = measure(Measures("PL", True, True, True, 3), read, read.matrices(), 0)
+    (read,) = read_layers(layer)
+    (measured,) = measure_layer(Measures(randomize=True, detx=True, mp_fit=True, seed=3), True, read)
+    found = measured.results
     assert (found.fit.alpha, found.fit.xmin) == (row.alpha, row.xmin)
     assert found.randomized.max_rand_eval == row.max_rand_eval
     assert (found.space.n_tail, found.bulk.bulk_max) == (row.detX_num, row.bulk_max)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,17 @@ import pandas as pd
 from spinspectra.cli.output import cell, console, layers_bar, print_json, require_writable, signed, table
 from spinspectra.errors import OptionError
 from spinspectra.files import whole_file
-from spinspectra.plots import save_figures
-from spinspectra.spectra.analyze import OVER_TRAINED_BELOW, UNDER_TRAINED_ABOVE, analyze, summarize
-from spinspectra.spectra.powerlaw import Kind
+from spinspectra.spectra.analyze import analyze, summarize
+from spinspectra.spectra.columns import OVER_TRAINED_BELOW
+from spinspectra.spectra.effective_space import UNDER_TRAINED_ABOVE
+from spinspectra.weights import Weights, adapter_products, difference, is_adapter, merge_adapter, open_weights
 
-# An alpha this close to 2, and tails this close in number (as a share of all eigenvalues), are near SETOL's ideal.
-_NEAR_TWO = 0.5
-_NEAR_GAP = 0.05
+_CHOICES = {
+    "fit": ("PL", "TPL", "E_TPL"),
+    "ks": ("one-sided", "two-sided"),
+    "fix_fingers": ("clip_xmax", "xmin_peak", None),
+    "channels": ("first", "last", None),
+}
 
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     ".csv": lambda details, path: details.to_csv(path, index=False),
@@ -26,55 +31,57 @@ _WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
 }
 
 
-def run(
-    model: str,
-    fit: str,
-    detx: bool,
-    randomize: bool,
-    mp_fit: bool,
-    layers: list[str] | None,
-    min_evals: int,
-    seed: int,
-    output: Path | None,
-    plots: Path | None,
-    as_json: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is analysed: a model, or its difference from a base, or a model with an adapter merged.
+
+    A model that is itself an adapter's folder stands for its products alone.
+    """
+
+    model: str
+    base: str | None
+    adapter: str | None
+
+    def open(self) -> Weights:
+        """Raises OptionError if both a base and an adapter are given, and what opening them raises."""
+        if self.base is not None and self.adapter is not None:
+            raise OptionError("--base and --adapter: give one of them")
+        if self.adapter is not None:
+            return merge_adapter(self.model, self.adapter)
+        if self.base is not None:
+            return difference(self.model, self.base)
+        return adapter_products(self.model) if is_adapter(self.model) else open_weights(self.model)
+
+
+def run(source: Source, options: dict[str, Any], output: Path | None, plots: Path | None, as_json: bool) -> None:
+    for name, known in _CHOICES.items():
+        if options[name] not in known:
+            said = ", ".join(one for one in known if one is not None)
+            raise OptionError(f"--{name.replace('_', '-')} {options[name]}: give one of {said}")
     if output is not None:
         _check_output(output)
     if plots is not None:
         require_writable(plots)
-    options: dict[str, Any] = {
-        "fit": _kind(fit),
-        "randomize": randomize,
-        "mp_fit": mp_fit,
-        "detx": detx,
-        "layers": [_id_or_name(one) for one in layers or []] or None,
-        "min_evals": min_evals,
-        "seed": seed,
-    }
+    options = options | {"layers": [_id_or_name(one) for one in options["layers"] or []] or None}
+    weights = source.open()
     with layers_bar("analyzing") as tell:
-        details = analyze(model, **options, progress=tell)
+        details = analyze(weights, **options, progress=tell)
     if output is not None:
         _write(details, output)
     drawn = 0
     if plots is not None:
+        from spinspectra.plots import save_figures
+
         with layers_bar("drawing") as tell:
-            drawn = len(save_figures(model, plots, details, **options, progress=tell))
+            drawn = len(save_figures(weights, plots, details, **options, progress=tell))
     if as_json:
         summary = pd.Series(summarize(details))
         as_text = {"summary": summary.to_json(), "layers": details.to_json(orient="records")}
-        print_json({"source": model} | {name: json.loads(text) for name, text in as_text.items()})
+        print_json({"source": weights.source} | {name: json.loads(text) for name, text in as_text.items()})
     else:
-        _show(model, details, output)
+        _show(weights.source, details, output)
         if plots is not None:
             console().print(f"  {drawn} figures written to {plots}", markup=False)
-
-
-def _kind(fit: str) -> Kind:
-    kinds: dict[str, Kind] = {"PL": "PL", "TPL": "TPL", "E_TPL": "E_TPL"}
-    if fit not in kinds:
-        raise OptionError(f"--fit {fit}: give one of {', '.join(kinds)}")
-    return kinds[fit]
 
 
 def _id_or_name(text: str) -> int | str:
@@ -144,9 +151,8 @@ def _closing(details: pd.DataFrame) -> list[str]:
     ]
     if "num_traps" in good:
         groups.append(("hold correlation traps", good["num_traps"] > 0))
-    if "ERG_gap" in good:
-        near = (good["alpha"] - 2).abs() <= _NEAR_TWO
-        groups.append(("are near SETOL's ideal (alpha near 2, both tails alike)", near & _small_gap(good)))
+    if "ERG_verdict" in good:
+        groups.append(("are SETOL's ideal (alpha 2, both tails start together)", good["ERG_verdict"] == "ideal"))
     for said, chosen in groups:
         names = good["longname"][chosen].tolist()
         if names:
@@ -155,7 +161,3 @@ def _closing(details: pd.DataFrame) -> list[str]:
     if len(failed):
         lines.append(f"{len(failed)} could not be fitted; the remark says why.")
     return lines
-
-
-def _small_gap(good: pd.DataFrame) -> "pd.Series[bool]":
-    return good["ERG_gap"].abs() <= _NEAR_GAP * good["num_evals"]

@@ -32,6 +32,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 MOST_SWEEPS = 100_000_000
 MOST_RESTARTS = 1_000_000
+MOST_REPLICAS = 1_000_000
 LARGEST_SEED = 2**63 - 1
 
 
@@ -64,22 +65,67 @@ def describe(
 def analyze(
     model: Model,
     fit: Annotated[str, typer.Option(help="Kind of tail: PL, TPL or E_TPL.")] = "PL",
-    detx: Annotated[bool, typer.Option("--detx", help="SETOL's effective correlation space.")] = False,
+    detx: Annotated[
+        bool, typer.Option("--detx", help="SETOL's effective correlation space and tail qualities.")
+    ] = False,
     randomize: Annotated[bool, typer.Option("--randomize", help="Compare with the weights permuted.")] = False,
     mp_fit: Annotated[bool, typer.Option("--mp-fit", help="Marchenko-Pastur bulk and spikes.")] = False,
+    vectors: Annotated[bool, typer.Option("--vectors", help="How localised the eigenvectors are.")] = False,
+    farms: Annotated[bool, typer.Option("--farms", help="Alpha at one aspect ratio for all layers.")] = False,
+    bootstrap: Annotated[
+        int, typer.Option(help="Replicas for alpha's p-value and interval; 0 for none.", min=0, max=MOST_REPLICAS)
+    ] = 0,
+    ks: Annotated[
+        str, typer.Option(help="Distance of the tail fit: one-sided, as published, or two-sided.")
+    ] = "one-sided",
+    fix_fingers: Annotated[
+        str | None, typer.Option(help="Against a few huge eigenvalues: clip_xmax or xmin_peak.", show_default=False)
+    ] = None,
     layers: Annotated[
         list[str] | None, typer.Option("--layer", help="Only this id, name or kind; -x leaves x out. Repeatable.")
     ] = None,
     min_evals: Annotated[int, typer.Option(help="Skip layers with fewer eigenvalues.", min=1)] = 8,
+    max_evals: Annotated[
+        int | None, typer.Option(help="Skip layers with more eigenvalues.", min=1, show_default="no limit")
+    ] = None,
+    pool: Annotated[
+        bool, typer.Option("--pool/--slices", help="A convolution's slices together, or a row each.")
+    ] = True,
+    channels: Annotated[
+        str | None, typer.Option(help="Where convolutions have theirs: first or last.", show_default="by shape")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Analyse what MODEL changed of this one: their difference.", show_default=False)
+    ] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="A LoRA adapter's folder: analyse MODEL with it merged.", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Behind all randomised columns.", min=0, max=LARGEST_SEED)] = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="All columns, .csv, .parquet or .json.")] = None,
     plots: Annotated[Path | None, typer.Option("--plots", help="Folder for the figures of every layer.")] = None,
     as_json: Json = False,
 ) -> None:
     """Every layer's eigenvalue spectrum: power-law alpha, norms, ranks, and what they say of the layer."""
-    from spinspectra.cli.analyze import run
+    from spinspectra.cli.analyze import Source, run
 
-    run(model, fit, detx, randomize, mp_fit, layers, min_evals, seed, output, plots, as_json)
+    options = {
+        "fit": fit,
+        "detx": detx,
+        "randomize": randomize,
+        "mp_fit": mp_fit,
+        "vectors": vectors,
+        "farms": farms,
+        "bootstrap": bootstrap,
+        "ks": ks,
+        "fix_fingers": fix_fingers,
+        "layers": layers,
+        "min_evals": min_evals,
+        "max_evals": max_evals,
+        "pool": pool,
+        "channels": channels,
+        "seed": seed,
+    }
+    run(Source(model, base, adapter), options, output, plots, as_json)
 
 
 @app.command()

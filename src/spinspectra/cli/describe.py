@@ -26,14 +26,21 @@ def run(model: str, every: bool, as_json: bool) -> None:
         tensors.add_row(
             cell(row["name"]),
             row["kind"],
-            row["dtype"],
+            cell(row["dtype"]),
             shape,
             row["chain"],
             f"{row['count']:,}",
             f"{row['params']:,}",
         )
     out.print(tensors)
-    out.print(f"  {len(rows):,} tensors, {rows.params.sum():,} parameters, {rows.bytes.sum() / 1e6:,.1f} MB\n")
+    own = rows[rows.same_as == ""]
+    ties = f", {len(rows) - len(own):,} of them tied" if len(own) < len(rows) else ""
+    out.print(f"  {len(rows):,} tensors{ties}, {own.params.sum():,} parameters, {own.bytes.sum() / 1e6:,.1f} MB\n")
+    if left_out := _left_out(shown):
+        out.print("  Not analysed, beside vectors:")
+        for line in left_out:
+            out.print(cell(f"    {line}"))
+        out.print()
     if isinstance(chain, ChainSummary):
         out.print(
             f"  Ising chain: {chain.family}, {chain.n_blocks} blocks, "
@@ -43,12 +50,19 @@ def run(model: str, every: bool, as_json: bool) -> None:
         out.print(f"  No Ising chain: {chain}", markup=False)
 
 
+def _left_out(rows: pd.DataFrame) -> list[str]:
+    """A line with the reason for each row that has no spectrum or another's; of vectors it is plain."""
+    matters = rows[(rows.skipped != "") & ~rows.kind.isin(["norm", "bias"])]
+    return [f"{name}: {reason}" for name, reason in zip(matters.name, matters.skipped, strict=True)]
+
+
 def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
     """One row for tensors that differ only in their numbers (blocks, shards of a list), in order of first sight."""
     pattern = [_BLOCK_NUMBER.sub("*", name) for name in rows.name]
     role = rows.chain.str.rpartition(".")[2]
-    groups = rows.assign(pattern=pattern, role=role).groupby(
-        ["pattern", "kind", "dtype", "shape", "role"], sort=False, as_index=False
+    skipped = [_BLOCK_NUMBER.sub("*", reason) for reason in rows.skipped]
+    groups = rows.assign(pattern=pattern, role=role, skipped=skipped).groupby(
+        ["pattern", "kind", "dtype", "shape", "role", "skipped"], sort=False, as_index=False
     )
     made = groups.agg(name=("name", "first"), params=("params", "sum"), count=("name", "size"))
     made["name"] = made.name.where(made["count"] == 1, made.pattern)

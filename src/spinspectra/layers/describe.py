@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spinspectra.errors import ChainError, UnknownFamilyError
+from spinspectra.layers.kinds import Channels
 from spinspectra.layers.layer import read_layers
 from spinspectra.layers.recognise import recognise
 from spinspectra.layers.selection import MIN_EVALS, n_evals, why_skipped
@@ -24,13 +25,14 @@ class ChainSummary:
     label_of: dict[str, str]
 
 
-def describe(source: Any) -> "pd.DataFrame":
+def describe(source: Any, channels: Channels | None = None) -> "pd.DataFrame":
     """One row a tensor, nothing left out, from the headers alone.
 
     Columns: layer_id, name, kind, dtype, shape, params, bytes; chain, the tensor's part in the Ising chain, `3.fc1` for
     the first MLP matrix of block 3, or empty; N and M, the sides of its matrices, the larger first, rf how many there
-    are, num_evals their eigenvalues, all 0 where it holds no matrix; skipped, why `analyze` leaves it out by default,
-    or empty. source: as for `open_weights`. Raises what `open_weights` raises.
+    are, num_evals their eigenvalues, all 0 where it holds no matrix; same_as, the tensor it is tied to, being the same
+    memory, whose parameters and bytes it repeats; skipped, why `analyze` leaves it out by default, or empty. source,
+    channels: as for `read_layers`. Raises what `read_layers` raises.
     """
     import pandas as pd
 
@@ -38,22 +40,23 @@ def describe(source: Any) -> "pd.DataFrame":
     summary = summarise_chain(weights)
     label_of = {} if isinstance(summary, str) else summary.label_of
     rows = []
-    for layer in read_layers(weights):
+    for layer in read_layers(weights, channels):
         info = weights.info(layer.name)
         rows.append(
             {
                 "layer_id": layer.index,
                 "name": layer.name,
                 "kind": layer.kind,
-                "dtype": str(layer.dtype),
+                "dtype": info.stored_as,
                 "shape": layer.shape,
                 "params": info.size,
                 "bytes": info.n_bytes,
                 "chain": label_of.get(layer.name, ""),
-                "N": max(layer.matrix_shape) if layer.n_matrices else 0,
-                "M": min(layer.matrix_shape) if layer.n_matrices else 0,
+                "N": max(layer.matrix_shape),
+                "M": min(layer.matrix_shape),
                 "rf": layer.n_matrices,
                 "num_evals": n_evals(layer),
+                "same_as": layer.same_as,
                 "skipped": why_skipped(layer, MIN_EVALS, None),
             }
         )

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from spinspectra.errors import ChainError, NonFiniteError, OptionError
 from spinspectra.layers.families import Family, Layout
 from spinspectra.layers.fusion import ADD, fused_shape
+from spinspectra.layers.kinds import SCALES
 from spinspectra.weights import Weights
 from spinspectra.weights.dtypes import stored_bits
 
 ROLES = ("qkv", "proj", "fc1", "fc2")
-
-# What float8 and integer checkpoints append to a weight's name for the scale that belongs to it.
-_SCALES = ("_scale", "_scale_inv", ".absmax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class Transformer:
         there = set(self.weights.names())
         for name in (name for block in range(blocks) for role in ROLES for name in self._tensors(block, role)):
             dtype = self.weights.info(name).dtype
-            scale = next((name + suffix for suffix in _SCALES if name + suffix in there), None)
+            scale = next((name + suffix for suffix in SCALES if name + suffix in there), None)
             if dtype.kind in "iub" or stored_bits(dtype) < 8 or scale:
                 said = f"with its scale in {scale}" if scale else "which are codes, not weights"
                 raise ChainError(

@@ -124,4 +124,5 @@ def _log_density(fit: "PowerLawFit", x: Floats) -> Floats:
     from spinspectra.spectra.tails import TailModel, log_density
 
     law: Law = "power_law" if fit.kind == "PL" else "truncated_power_law"
-    return log_density(TailModel(law, fit.xmin, fit.n_tail, alpha=fit.alpha, cutoff=fit.cutoff), x)
+    end = fit.xmax if fit.bounded else np.inf
+    return log_density(TailModel(law, fit.xmin, fit.n_tail, alpha=fit.alpha, cutoff=fit.cutoff, xmax=end), x)

@@ -8,20 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spinspectra.errors import SpinSpectraError
 from spinspectra.files import whole_file
-from spinspectra.layers import Layer, read_layers
-from spinspectra.layers.selection import Choice, choose, long_name, why_skipped
+from spinspectra.layers.kinds import Channels
+from spinspectra.layers.selection import MIN_EVALS, Choice, long_name
 from spinspectra.plots import bulk as bulk_figures
 from spinspectra.plots import esd as esd_figures
 from spinspectra.plots import overview, scan
-from spinspectra.spectra.analyze import analyze
+from spinspectra.spectra.analyze import analyze, to_analyze
 from spinspectra.spectra.esd import Spectrum
-from spinspectra.spectra.measure import LayerResults, Measures, measure, relative_floor
-from spinspectra.spectra.powerlaw import Kind, xmin_scan
+from spinspectra.spectra.measure import LayerResults, Measures, measure_layer, relative_floor
+from spinspectra.spectra.powerlaw import xmin_scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,45 +64,35 @@ def save_figures(
     folder: str | os.PathLike[str],
     details: "pd.DataFrame | None" = None,
     *,
-    fit: Kind = "PL",
-    randomize: bool = False,
-    mp_fit: bool = False,
-    detx: bool = False,
     layers: Choice = None,
-    min_evals: int = 8,
+    min_evals: int = MIN_EVALS,
     max_evals: int | None = None,
     pool: bool = True,
-    seed: int = 0,
+    channels: Channels | None = None,
     progress: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> list[Path]:
     """Write the figures of every layer analysed and the overviews; returns the paths.
 
-    details: the table of `analyze` with the same options, computed if not given. The other options are those of
-    `analyze`, and the figures show its numbers. Files: `<index>-<name>.<figure>.png` for a layer, with the slice
+    details: the table of `analyze` with the same options, computed if not given. options: those of `analyze`, and the
+    figures show its numbers. Files: `<index>-<name>.<figure>.png` for a layer, with the slice
     after the index where pool is False; `alpha-depth.png`, `esd-ridge.png` and, with detx, `alpha-gap.png`.
     A layer that cannot be read or has NaN has no figures; the table says why.
     """
-    chosen = choose(list(read_layers(source)), layers)
+    selection: dict[str, Any] = {"layers": layers, "min_evals": min_evals, "max_evals": max_evals, "channels": channels}
     if details is None:
-        details = analyze(
-            source, fit, randomize, mp_fit, detx, layers, min_evals=min_evals, max_evals=max_evals, pool=pool, seed=seed
-        )
+        details = analyze(source, pool=pool, **selection, **options)
     target, paths = Path(folder), list[Path]()
-    measures = Measures(fit, randomize, mp_fit, detx, seed)
+    measures = Measures(**options)
     spectra: list[Spectrum] = []
     names: list[str] = []
-    for layer in chosen:
-        if why_skipped(layer, min_evals, max_evals):
-            continue
-        for slice_id, group in _groups(layer, pool):
-            try:
-                results = measure(measures, layer, group, slice_id)
-            except SpinSpectraError:
+    for layer in to_analyze(source, **selection):
+        for measured in measure_layer(measures, pool, layer):
+            if measured.results is None:
                 continue  # its row in the table has the reason
-            spectrum = results.spectrum
-            results = replace(results, scan=xmin_scan(spectrum.eigenvalues, floor=relative_floor(spectrum)))
-            name = long_name(layer) if pool else f"{long_name(layer)} [{slice_id}]"
-            number = f"{layer.index:03d}" if pool else f"{layer.index:03d}.{slice_id}"
+            name = long_name(layer) if pool else f"{long_name(layer)} [{measured.slice_id}]"
+            number = f"{layer.index:03d}" if pool else f"{layer.index:03d}.{measured.slice_id}"
+            results = with_scan(measured.results, measures)
             paths += save_layer_figures(name, results, target, stem=f"{number}-{safe_stem(long_name(layer))}")
             spectra.append(results.spectrum)
             names.append(name)
@@ -118,6 +104,16 @@ def save_figures(
     if "ERG_gap" in details:
         paths.append(save_png(overview.alpha_against_gap(details), target / "alpha-gap.png"))
     return paths
+
+
+def with_scan(results: LayerResults, measures: Measures) -> LayerResults:
+    """With the scan over xmin that its figures show."""
+    spectrum = results.spectrum
+    xmax = None if results.fit is None or results.fit.n_fingers or measures.clip_top else measures.xmax
+    number = xmax if isinstance(xmax, int | float) else None
+    return replace(
+        results, scan=xmin_scan(spectrum.eigenvalues, ks=measures.ks, xmax=number, floor=relative_floor(spectrum))
+    )
 
 
 def save_png(ax: "Axes", path: str | os.PathLike[str]) -> Path:
@@ -146,12 +142,3 @@ def safe_stem(name: str) -> str:
         return stem
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{'_' if _RESERVED.match(stem) else ''}{stem}-{digest[:16]}"
-
-
-def _groups(layer: Layer, pool: bool) -> Iterator[tuple[int, list[NDArray[np.floating]]]]:
-    """Matrices whose eigenvalues go together, numbered; none of a layer that cannot be read."""
-    try:
-        matrices = layer.matrices()
-    except SpinSpectraError:
-        return
-    yield from enumerate([matrices] if pool else [[matrix] for matrix in matrices])

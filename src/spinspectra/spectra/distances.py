@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from spinspectra.errors import NonFiniteError, OptionError, SpinSpectraError
 from spinspectra.layers import Layer, read_layers
+from spinspectra.layers.kinds import Channels
 from spinspectra.layers.selection import Choice, choose, long_name
 from spinspectra.weights import Weights, open_weights
 
@@ -33,11 +34,13 @@ Matrices = Sequence[NDArray[np.floating]]
 Row = dict[str, Any]
 
 
-def distances(a: Any, b: Any, method: Method = "raw", layers: Choice = None) -> "pd.DataFrame":
+def distances(
+    a: Any, b: Any, method: Method = "raw", layers: Choice = None, channels: Channels | None = None
+) -> "pd.DataFrame":
     """One row a tensor with matrices, in the order of `a`, then those of `b` alone; never averaged over failures.
 
-    a, b: as for `open_weights`, in any two formats. method: see above. layers: as for `analyze`; ids are those of
-    `a`, those only `b` has are counted on.
+    a, b: as for `open_weights`, in any two formats. method: see above. layers, channels: as for `analyze`; ids are
+    those of `a`, those only `b` has are counted on.
 
     Columns: method, layer_id, name, longname (without `.weight`), delta_W (the method's number), delta_b (|a - b| of
     the layer's bias vectors, whatever the method; 0 if neither has one), N, M (larger and smaller side of a matrix),
@@ -52,7 +55,7 @@ def distances(a: Any, b: Any, method: Method = "raw", layers: Choice = None) -> 
     if method not in get_args(Method):
         raise OptionError(f"method={method!r}: give one of {', '.join(get_args(Method))}")
     weights = open_weights(a), open_weights(b)
-    of_a, of_b = ({layer.name: layer for layer in read_layers(one) if layer.n_matrices} for one in weights)
+    of_a, of_b = ({layer.name: layer for layer in read_layers(one, channels) if layer.n_matrices} for one in weights)
     if not of_a.keys() & of_b.keys():
         raise OptionError(
             f"no layer has the same name in {weights[0].source} and {weights[1].source}; "

@@ -10,21 +10,21 @@ W is taken N x M with N >= M, so a matrix and its transpose have the same M eige
                     lambda to 2 eps sqrt(lambda lambda_max): small ones keep twice as many digits
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
-import scipy.sparse.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from spinspectra.errors import NonFiniteError, SpinSpectraError
+from spinspectra.spectra.symmetric import symmetric_eigenvalues
 
 _RELATIVE_ERROR = 1e-6  # of the smallest eigenvalue, beyond which the Gram route is given up
 _FEW = 32  # eigenvalues that are worth refining one by one
-_LARGE = 256  # rows of W^T W from which that beats singular values
-_CHUNK = 1 << 22  # values of W turned into float64 at a time
+_LARGE = 1024  # columns from which that beats singular values, with the import of what it needs
+_CHUNK = 1 << 21  # values of W turned into float64 at a time
+_UNSCALED = 64  # powers of 2 from 1 within which neither squares nor LAPACK need scaling
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -90,8 +90,6 @@ def _as_slices(matrix: ArrayLike | Iterable[NDArray[np.floating]]) -> list[NDArr
             raise SpectrumError(f"a spectrum needs a matrix of real numbers, got {one.dtype} of shape {one.shape}")
         if one.shape != slices[0].shape:
             raise SpectrumError(f"slices of shapes {slices[0].shape} and {one.shape} cannot be pooled")
-        if bad := one.size - int(np.count_nonzero(np.isfinite(one))):
-            raise NonFiniteError(f"{bad} of {one.size} values are NaN or infinite")
     return slices
 
 
@@ -103,20 +101,45 @@ def _tall(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
     return matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
 
 
+def _largest(matrix: NDArray[np.floating]) -> float:
+    """The largest absolute value, in two passes without a copy. Raises NonFiniteError if there are others."""
+    largest = max(float(matrix.max()), -float(matrix.min()))
+    if not np.isfinite(largest):
+        bad = matrix.size - int(np.count_nonzero(np.isfinite(matrix)))
+        raise NonFiniteError(f"{bad} of {matrix.size} values are NaN or infinite")
+    return largest
+
+
 def _eigenvalues(matrix: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Of W^T W for a tall W, ascending and never negative. Scaled by a power of 2, so nothing overflows."""
-    largest = float(np.abs(matrix).max())
+    """Of W^T W for a tall W, ascending and never negative. Scaled by a power of 2 if squares could overflow."""
+    largest = _largest(matrix)
     if largest == 0.0:
         return np.zeros(matrix.shape[1])
     exponent = int(np.frexp(largest)[1])
-    values = _gram_eigenvalues(matrix, exponent)
+    if abs(exponent) < _UNSCALED:
+        exponent = 0
+    values = np.maximum(symmetric_eigenvalues(_gram(matrix, exponent)), 0.0)
     error = 4.0 * np.sqrt(matrix.shape[1]) * _EPS * float(values[-1])
     n_lost = int(np.searchsorted(values, error / _RELATIVE_ERROR))
     if n_lost:
-        wide = np.ldexp(matrix.astype(np.float64), -exponent)
+        wide = np.ldexp(matrix.astype(np.float64), -exponent) if exponent else matrix.astype(np.float64)
         if n_lost > _FEW or matrix.shape[1] < _LARGE or not _refine_smallest(wide, values, n_lost):
-            values = np.sort(scipy.linalg.svdvals(wide, overwrite_a=True, check_finite=False)) ** 2
-    return np.ldexp(values, 2 * exponent)
+            values = np.sort(np.linalg.svd(wide, compute_uv=False)) ** 2
+    return np.ldexp(values, 2 * exponent) if exponent else values
+
+
+def _gram(matrix: NDArray[np.floating], exponent: int) -> NDArray[np.float64]:
+    """W^T W of W 2^-exponent, a block of rows at a time; numpy computes half of it and mirrors."""
+    gram: NDArray[np.float64] | None = None
+    step = max(matrix.shape[1], _CHUNK // matrix.shape[1])
+    for start in range(0, matrix.shape[0], step):
+        rows = np.ascontiguousarray(matrix[start : start + step], np.float64)
+        if exponent:
+            rows = np.ldexp(rows, -exponent)
+        product = rows.T @ rows
+        gram = product if gram is None else np.add(gram, product, out=gram)
+    assert gram is not None
+    return gram
 
 
 def _refine_smallest(wide: NDArray[np.float64], values: NDArray[np.float64], n_lost: int) -> bool:
@@ -124,41 +147,27 @@ def _refine_smallest(wide: NDArray[np.float64], values: NDArray[np.float64], n_l
 
     False, and nothing replaced, if W is singular or Lanczos does not settle.
     """
+    from scipy.linalg import lapack
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+
     m = wide.shape[1]
-    square = wide if wide.shape[0] == m else scipy.linalg.qr(wide, mode="r", check_finite=False)[0][:m]
-    lu, pivots, info = scipy.linalg.lapack.dgetrf(square)
+    square = wide if wide.shape[0] == m else np.linalg.qr(wide, mode="r")
+    lu, pivots, info = lapack.dgetrf(square)
     if info != 0:  # exactly singular
         return False
 
     def inverse(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        half, _info = scipy.linalg.lapack.dgetrs(lu, pivots, vector.ravel(), trans=1)
-        solved, _info = scipy.linalg.lapack.dgetrs(lu, pivots, half)
+        half, _info = lapack.dgetrs(lu, pivots, vector.ravel(), trans=1)
+        solved, _info = lapack.dgetrs(lu, pivots, half)
         return np.asarray(solved, np.float64)
 
-    operator: Any = scipy.sparse.linalg.LinearOperator((m, m), matvec=inverse, dtype=np.float64)
+    operator: Any = LinearOperator((m, m), matvec=inverse, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size=(m,))
     try:
-        found = scipy.sparse.linalg.eigsh(operator, k=n_lost, v0=start, tol=1e-9, return_eigenvectors=False)
-    except scipy.sparse.linalg.ArpackError:
+        found = eigsh(operator, k=n_lost, v0=start, tol=1e-9, return_eigenvectors=False)
+    except ArpackError:
         return False
     if not np.all(np.isfinite(found)) or found.min() <= 0.0:
         return False
     values[:n_lost] = np.sort(1.0 / found)
     return bool(np.all(np.diff(values[: n_lost + 1]) >= 0.0))
-
-
-def _gram_eigenvalues(matrix: NDArray[np.floating], exponent: int) -> NDArray[np.float64]:
-    m = matrix.shape[1]
-    gram = np.zeros((m, m), order="F")
-    for rows in _float64_rows(matrix):
-        scaled = np.ldexp(rows, -exponent)
-        # W^T W of the rows, upper triangle only: half the work of a product
-        gram = scipy.linalg.blas.dsyrk(1.0, scaled.T, beta=1.0, c=gram, overwrite_c=True)
-    values = scipy.linalg.eigvalsh(gram, lower=False, overwrite_a=True, check_finite=False, driver="ev")
-    return np.maximum(values, 0.0)
-
-
-def _float64_rows(matrix: NDArray[np.floating]) -> Iterator[NDArray[np.float64]]:
-    step = max(1, _CHUNK // matrix.shape[1])
-    for start in range(0, matrix.shape[0], step):
-        yield np.ascontiguousarray(matrix[start : start + step], np.float64)

@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-import scipy.optimize
-import scipy.special
 from numpy.typing import ArrayLike, NDArray
 
 from spinspectra.errors import OptionError
@@ -40,6 +38,9 @@ _POOR = 0.1  # KS distance of more than this: no Marchenko-Pastur bulk
 _FLAT = 0.01  # of the law's width between quartiles: a narrower spectrum is no noise
 
 Values = NDArray[np.float64]
+
+_ANGLES = np.linspace(0.0, np.pi, _GRID)
+_SINES, _COSINES = np.sin(_ANGLES), np.cos(_ANGLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,15 @@ class MarchenkoPastur:
         return np.where(wanted <= self.atom, 0.0 if self.atom else self.lower, self._at_angle(high))
 
     def fast_quantile(self, p: Values) -> Values:
-        """`quantile` for 0 < p < 1 and Q >= 1 by interpolation, to about 1e-5 of the width."""
-        grid = self._at_angle(np.linspace(0.0, np.pi, _GRID))
-        return np.interp(p, self.cdf(grid), grid)
+        """`quantile` for 0 < p < 1 and Q >= 1 by interpolation, to about 1e-5 of the width.
+
+        `cdf` at angles whose sines are known: its first arctan2 is then the angle itself, less pi / 2.
+        """
+        y = 1.0 / self.q
+        total = 2.0 * y**0.5 * _SINES + (1.0 + y) * (_ANGLES - 0.5 * np.pi)
+        total -= (1.0 - y) * np.arctan2(2.0 * y**0.5 - (1.0 + y) * _COSINES, (1.0 - y) * _SINES)
+        grid = self.lower + (self.upper - self.lower) * (0.5 - 0.5 * _COSINES)
+        return np.interp(p, 0.5 + total / (2.0 * np.pi * y), grid)
 
     def _at_angle(self, angle: Values) -> Values:
         """From lower (angle 0) to upper (angle pi), smooth where the density has square roots."""
@@ -122,16 +129,19 @@ def tracy_widom_quantile(tail: float) -> float:
     Its distribution function is det(1 - A) with A(x, y) = Ai(x + y + t) on x, y > 0 (Ferrari, Spohn 2005), the
     determinant taken at the nodes of a quadrature (Bornemann 2010). Raises OptionError outside 1e-12..0.5.
     """
+    from scipy.optimize import brentq
+    from scipy.special import airy
+
     if not 1e-12 <= tail <= 0.5:
         raise OptionError(f"tail={tail!r}: give a probability from 1e-12 to 0.5")
     nodes, weights = np.polynomial.legendre.leggauss(28)
     x, root = 8.0 * (nodes + 1.0), np.sqrt(8.0 * weights)  # (0, 16), beyond which Ai is below 1e-18
 
     def excess(t: float) -> float:
-        kernel = root[:, None] * scipy.special.airy(x[:, None] + x + t)[0] * root
+        kernel = root[:, None] * airy(x[:, None] + x + t)[0] * root
         return 1.0 - float(np.linalg.det(np.eye(x.size) - kernel)) - tail
 
-    return float(scipy.optimize.brentq(excess, -3.0, 20.0, xtol=1e-6))
+    return float(brentq(excess, -3.0, 20.0, xtol=1e-6))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def power_law_distance(logs, first, origin, exponent, two_sided, bound):
     """Kolmogorov-Smirnov distance of the tail from x_first; stops, with some value above bound, once past it.
 
     origin: ln(xmin / x_{m-1}), logs[first] where xmin is a datum; exponent: alpha - 1 > 0. Every 16th datum goes
-    first, so that a hopeless     tail costs a sixteenth.
+    first, so that a hopeless tail costs a sixteenth.
     """
     n = logs.size - first
     worst = 0.0

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.special
 from numpy.typing import NDArray
 
 from spinspectra.errors import OptionError
+from spinspectra.permutation import permuted
 from spinspectra.seeds import Seed, seed_sequence
 from spinspectra.spectra.esd import Spectrum, esd
 from spinspectra.spectra.marchenko_pastur import MarchenkoPasturFit, fit_marchenko_pastur
@@ -80,16 +80,15 @@ def eigenvalue_distance(one: NDArray[np.float64], other: NDArray[np.float64]) ->
         return float("nan")
     p, q = one / one.sum(), other / other.sum()
     middle = 0.5 * (p + q)
-    divergence = np.sum(scipy.special.rel_entr(p, middle)) + np.sum(scipy.special.rel_entr(q, middle))
-    return float(np.sqrt(max(0.0, 0.5 * float(divergence))))
+    divergence = sum(float(np.sum(r[r > 0.0] * np.log(r[r > 0.0] / middle[r > 0.0]))) for r in (p, q))
+    return float(np.sqrt(max(0.0, 0.5 * divergence)))
 
 
 def _permuted_eigenvalues(
     slices: Sequence[NDArray[np.floating]], seed: np.random.SeedSequence, precision: float
 ) -> NDArray[np.float64]:
-    rng = np.random.default_rng(seed)
-    permuted = [rng.permutation(one.reshape(-1)).reshape(one.shape) for one in slices]
-    return esd(permuted, precision=precision).eigenvalues
+    twins = [permuted(one, child) for one, child in zip(slices, seed.spawn(len(slices)), strict=True)]
+    return esd(twins, precision=precision).eigenvalues
 
 
 def _compare(original: Spectrum, replicas: NDArray[np.float64]) -> Randomized:

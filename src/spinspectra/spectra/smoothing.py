@@ -15,18 +15,19 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import ml_dtypes
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
 from spinspectra.errors import OptionError, SpinSpectraError, WeightsError
 from spinspectra.layers import Layer, read_layers
+from spinspectra.layers.kinds import Channels
 from spinspectra.layers.selection import Choice, choose, why_skipped
 from spinspectra.seeds import Seed, seed_sequence
 from spinspectra.spectra.effective_space import effective_space
 from spinspectra.spectra.esd import Spectrum, esd
 from spinspectra.spectra.marchenko_pastur import fit_marchenko_pastur
+from spinspectra.spectra.measure import precision_of
 from spinspectra.spectra.powerlaw import fit_power_law
 from spinspectra.spectra.randomize import randomize
 from spinspectra.weights.writing import open_checkpoint, rewrite, to_stored
@@ -59,6 +60,7 @@ def smooth(
     out: str | PathLike[str],
     percent: float | None = None,
     layers: Choice = None,
+    channels: Channels | None = None,
 ) -> "pd.DataFrame":
     """Write the checkpoint with every chosen matrix cut to its largest singular values; the table says what was kept.
 
@@ -66,7 +68,8 @@ def smooth(
     "detx", the effective correlation space (`effective_space`); "power_law", the tail from xmin on (`fit_power_law`);
     "mp", the spikes above the Marchenko-Pastur bulk (`fit_marchenko_pastur`), a layer without any is left alone;
     "percent", the fraction `percent` of all of them, 0.2 for a fifth, rounded down; -0.2 removes the top fifth.
-    out: a new file for a file, a new folder for a folder (`rewrite`). layers: as for `analyze`; others are copied.
+    out: a new file for a file, a new folder for a folder (`rewrite`). layers, channels: as for `analyze`; other layers
+    are copied.
 
     One row a chosen tensor: layer_id, name, kind, dtype, shape, rank (eigenvalues above rounding), kept (how many
     of them are left), norm_kept (the squared Frobenius norm left, as a fraction), status, reason. status: "smoothed";
@@ -83,11 +86,18 @@ def smooth(
     if percent is not None and not 0.0 < abs(percent) <= 1.0:
         raise OptionError(f"percent={percent!r}: give a fraction from -1 to 1 that is not 0, as 0.2 for a fifth")
     if percent is not None:
-        return _cut_all(source, out, layers, _percent_rule(percent), "smoothed")
-    return _cut_all(source, out, layers, _RULES[method], "smoothed")
+        return _cut_all(source, out, layers, channels, _percent_rule(percent), "smoothed")
+    return _cut_all(source, out, layers, channels, _RULES[method], "smoothed")
 
 
-def sharpen(source: Any, *, out: str | PathLike[str], seed: Seed = 0, layers: Choice = None) -> "pd.DataFrame":
+def sharpen(
+    source: Any,
+    *,
+    out: str | PathLike[str],
+    seed: Seed = 0,
+    layers: Choice = None,
+    channels: Channels | None = None,
+) -> "pd.DataFrame":
     """Write the checkpoint with its correlation traps taken out; the table is that of `smooth`, status "sharpened".
 
     A layer's traps are counted in its weights permuted, above that matrix's own Marchenko-Pastur edge (`randomize`,
@@ -105,7 +115,7 @@ def sharpen(source: Any, *, out: str | PathLike[str], seed: Seed = 0, layers: Ch
         n_traps = round(found.num_traps)
         return Cut(n_traps, remove=True) if n_traps else Cut(reason="no traps")
 
-    return _cut_all(source, out, layers, traps, "sharpened")
+    return _cut_all(source, out, layers, channels, traps, "sharpened")
 
 
 def truncated(matrix: Matrix, top: int, remove: bool = False) -> Floats:
@@ -125,11 +135,13 @@ def truncated(matrix: Matrix, top: int, remove: bool = False) -> Floats:
     return np.asarray((u[:, part] * s[part]) @ vt[part])
 
 
-def _cut_all(source: Any, out: str | PathLike[str], layers: Choice, rule: Rule, verb: str) -> "pd.DataFrame":
+def _cut_all(
+    source: Any, out: str | PathLike[str], layers: Choice, channels: Channels | None, rule: Rule, verb: str
+) -> "pd.DataFrame":
     import pandas as pd
 
     checkpoint = open_checkpoint(source)
-    chosen = {layer.name: layer for layer in choose(list(read_layers(checkpoint.weights)), layers)}
+    chosen = {layer.name: layer for layer in choose(list(read_layers(checkpoint.weights, channels)), layers)}
     if not any(layer.n_matrices for layer in chosen.values()):
         raise OptionError(f"{checkpoint.weights.source}: none of the {len(chosen)} tensors chosen has a matrix to cut")
     rows: dict[str, dict[str, Any]] = {}
@@ -155,7 +167,7 @@ def _cut_layer(layer: Layer, rule: Rule, verb: str) -> tuple[dict[str, Any], NDA
         return {"status": "skipped", "reason": why_skipped(layer, 1, None)}, None
     try:
         matrices: list[Matrix] = layer.matrices()
-        precision = float(ml_dtypes.finfo(layer.dtype).eps)
+        precision = precision_of(layer, matrices)
         spectra = [esd(matrix, precision=precision) for matrix in matrices]
         pooled = _pool(spectra)
         rank = int(np.count_nonzero(pooled.eigenvalues > pooled.floor))
@@ -173,7 +185,7 @@ def _cut_layer(layer: Layer, rule: Rule, verb: str) -> tuple[dict[str, Any], NDA
     tops = _split(spectra, cut.top)
     parts = [truncated(matrix, top, cut.remove) for matrix, top in zip(matrices, tops, strict=True)]
     try:
-        values = to_stored(_assembled(layer, parts), layer.dtype, layer.shape, layer.name)
+        values = to_stored(layer.assemble(parts), layer.dtype, layer.shape, layer.name)
     except WeightsError as error:
         return whole | {"status": "failed", "reason": str(error)}, None
     top_share = float(pooled.eigenvalues[-cut.top :].sum() / pooled.eigenvalues.sum())
@@ -197,14 +209,6 @@ def _split(spectra: list[Spectrum], top: int) -> list[int]:
     owner = np.repeat(np.arange(len(spectra)), values.shape[1])
     largest = np.argsort(-values.reshape(-1), kind="stable")[:top]
     return [int(n) for n in np.bincount(owner[largest], minlength=len(spectra))]
-
-
-def _assembled(layer: Layer, parts: list[Floats]) -> Floats:
-    """The inverse of `Layer.matrices`."""
-    if len(layer.shape) == 2:
-        return parts[0]
-    axis = 0 if layer.kind == "stack" else -1
-    return np.stack(parts, axis=axis).reshape(layer.shape)
 
 
 def _detx_rule(layer: Layer, matrices: list[Matrix], spectrum: Spectrum) -> Cut:

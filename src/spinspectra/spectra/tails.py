@@ -9,14 +9,13 @@ Source: Clauset, Shalizi, Newman, SIAM Review 51 (2009) 661, "CSN": the laws of 
     lognormal              normal density of ln x, mean mu, deviation sigma, cut at ln xmin
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import erfc, erfcx, log_ndtr
-from scipy.stats import chi2
+from scipy.special import erfcx, log_ndtr
 
 from spinspectra.errors import OptionError
 from spinspectra.spectra import power_law_kernels as kernels
@@ -34,7 +33,8 @@ class TailModel:
     """One law fitted at a given xmin by maximum likelihood; parameters a law lacks are NaN, as all are on failure.
 
     alpha: exponent; cutoff: Lambda, 1/unit of x; mu, sigma: mean and deviation of the uncut ln x. *_stderr: from the
-    observed (= expected) information, NaN at a bound. reason: also set where a law ends at its limit, the power law.
+    observed (= expected) information, NaN at a bound. xmax: where a power law ends; fit_tail leaves it open, a bounded
+    fit_power_law does not. reason: also set where a law ends at its limit, the power law.
     """
 
     law: Law
@@ -47,6 +47,7 @@ class TailModel:
     alpha_stderr: float = np.nan
     cutoff_stderr: float = np.nan
     log_likelihood: float = np.nan
+    xmax: float = np.inf
     status: Literal["success", "failed"] = "success"
     reason: str = ""
 
@@ -97,11 +98,12 @@ def fit_tail(x: ArrayLike, xmin: float, law: Law) -> TailModel:
 
 
 def log_density(model: TailModel, x: ArrayLike) -> Floats:
-    """The ln p(x) of a fitted law, shape of x; x in the unit of xmin, all x >= xmin."""
+    """The ln p(x) of a fitted law, shape of x; x in the unit of xmin, all x >= xmin, and <= xmax if it has one."""
     x = np.asarray(x, dtype=np.float64)
     t = np.log(x / model.xmin)
     if model.law == "power_law" or (model.law == "truncated_power_law" and model.cutoff == 0.0):
-        return np.asarray(np.log((model.alpha - 1.0) / model.xmin) - model.alpha * t)
+        log_norm = _log_norm(model.alpha - 1.0, float(np.log(model.xmax / model.xmin)))
+        return np.asarray(-log_norm - np.log(model.xmin) - model.alpha * t)
     if model.law == "lognormal" and np.isfinite(model.mu):
         mean, s = model.mu - np.log(model.xmin), model.sigma
         log_mass = log_ndtr(mean / s) + np.log(s * np.sqrt(2.0 * np.pi))
@@ -129,9 +131,9 @@ def compare(x: ArrayLike, xmin: float, first: Law = "power_law", second: Law = "
     ratio, spread = float(each.sum()), float(each.std() * np.sqrt(tail.size))
     normalised = ratio / spread if spread > 1e-9 * tail.size else 0.0
     if nested:
-        p = 0.5 * float(chi2.sf(-2.0 * ratio, 1)) if ratio < -1e-9 else 1.0
+        p = 0.5 * math.erfc(math.sqrt(-ratio)) if ratio < -1e-9 else 1.0
     else:
-        p = float(erfc(abs(normalised) / np.sqrt(2.0)))
+        p = math.erfc(abs(normalised) / math.sqrt(2.0))
     better = first if ratio > 0.0 else second
     return Comparison(first, second, ratio, normalised, p, nested, better if p < 0.1 else "neither")
 
@@ -147,6 +149,14 @@ def cutoff_stderr(a: float, b: float, n: int) -> tuple[float, float]:
     if det <= 0.0:
         return np.nan, np.nan
     return float(np.sqrt(vyy / det / n)), float(np.sqrt(vtt / det / n))
+
+
+def _log_norm(c: float, width: float) -> float:
+    """The ln of int_0^width exp(-c t) dt; width may be infinite where c > 0."""
+    if width == np.inf:
+        return -float(np.log(c))
+    size = abs(c) * width
+    return float(np.log(width * (-np.expm1(-size) / size if size > 0.0 else 1.0))) + max(-c * width, 0.0)
 
 
 def _tail(x: ArrayLike, xmin: float) -> Floats:
@@ -178,7 +188,11 @@ def _fit_lognormal(t: Floats, y: Floats, xmin: float) -> dict[str, Any]:
     mean, ratio = float(t.mean()), float(np.mean(t * t) / t.mean() ** 2)
     if ratio >= _moment_ratio(_FARTHEST_CUT):
         return {**_fit_power_law(t, y, xmin), "reason": "no finite mu: the power law itself is the best"}
-    cut = float(brentq(lambda h: _moment_ratio(h) - ratio, -1e7, _FARTHEST_CUT, xtol=1e-10, rtol=1e-14))
+    low, high = -1e7, _FARTHEST_CUT
+    while high - low > 1e-14 * abs(low) + 1e-10:  # the ratio rises with the cut
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if _moment_ratio(middle) < ratio else (low, middle)
+    cut = 0.5 * (low + high)
     sigma = mean / (_hazard(cut) - cut)
     return {"mu": float(np.log(xmin)) - cut * sigma, "sigma": sigma}
 

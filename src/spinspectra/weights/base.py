@@ -17,12 +17,23 @@ class TensorInfo:
     """What the header says of one tensor; nothing of its data has been read.
 
     shape: as stored. dtype: as stored, `np.dtype`; bfloat16 and float8 come from `ml_dtypes` and compare equal
-    to their names (`info.dtype == "bfloat16"`). file: where the tensor lives, for messages.
+    to their names (`info.dtype == "bfloat16"`). file: where the tensor lives, for messages. format: the stored
+    format where numpy has no dtype for it, such as `quint8`; dtype is then raw bytes of its size. module: the class of
+    the torch module that holds it, `Conv2d`, where a module was opened. same_as: the name of the first tensor, in
+    the order of `names`, that is the same memory; empty for that one itself and for all that share nothing.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     file: str
+    format: str = ""
+    module: str = ""
+    same_as: str = ""
+
+    @property
+    def stored_as(self) -> str:
+        """The name of the stored number format, known to numpy or not."""
+        return self.format or str(self.dtype)
 
     @property
     def size(self) -> int:
@@ -38,7 +49,9 @@ class TensorInfo:
 class Weights(Protocol):
     """A lazy mapping from tensor names to arrays, whatever the format behind it.
 
-    `source` names the checkpoint for messages; `config` is the model's config.json where there is one.
+    `source` names the checkpoint for messages; `config` is the model's config.json where there is one. Weights made
+    of others may also have `rounding(name) -> float | None`, the size of the rounding of an entry where it is not that
+    of the dtype: a small difference of two bfloat16 tensors has far fewer digits left than its numbers show.
     """
 
     @property

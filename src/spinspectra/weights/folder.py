@@ -83,12 +83,12 @@ def read_config(folder: Path) -> Mapping[str, Any] | None:
     path = folder / "config.json"
     if not path.is_file():
         return None
-    return _read_json_object(path)
+    return read_json_object(path)
 
 
 def read_index(index: Path) -> dict[str, str]:
     """Which shard holds each tensor. Raises WeightsError if malformed, or if a shard lies outside the folder."""
-    weight_map = _read_json_object(index).get("weight_map")
+    weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise WeightsError(f"{index}: has no weight_map; fetch the index again")
     for name, shard in weight_map.items():
@@ -108,7 +108,7 @@ def _shard_path(index: Path, shard: str) -> Path:
     return path
 
 
-def _read_json_object(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     if (size := path.stat().st_size) > _MOST_JSON:
         raise WeightsError(f"{path}: {size} bytes are no configuration or index; fetch it again")
     try:

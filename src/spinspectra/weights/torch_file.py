@@ -59,12 +59,34 @@ def open_torch_file(path: Path, config: Mapping[str, Any] | None = None) -> Mapp
 
 
 def open_module(module: Any, config: Mapping[str, Any] | None = None) -> MappingWeights:
-    """The parameters and buffers of a live `torch.nn.Module`, as they are when each is read."""
+    """The parameters and buffers of a live `torch.nn.Module`, as they are when each is read.
+
+    Each knows the class of the module it belongs to (`TensorInfo.module`).
+    """
     own: Any = getattr(module, "config", None)
     if config is None and hasattr(own, "to_dict"):
         config = own.to_dict()
     state = {name: value for name, value in module.state_dict().items() if hasattr(value, "detach")}
-    return MappingWeights(state, type(module).__name__, config)
+    return MappingWeights(state, type(module).__name__, config, _classes(module))
+
+
+def _classes(module: Any) -> dict[str, str]:
+    """The class that holds each tensor, by the tensor's name: torch's own where it derives from one."""
+    if not hasattr(module, "named_modules"):
+        return {}
+    found = {}
+    for prefix, part in module.named_modules(remove_duplicate=False):
+        every = {"recurse": False, "remove_duplicate": False}
+        for name, _tensor in (*part.named_parameters(**every), *part.named_buffers(**every)):
+            found[f"{prefix}.{name}" if prefix else name] = _torch_class(type(part))
+    return found
+
+
+def _torch_class(own: type) -> str:
+    """The first public layer of torch's among its bases, `Linear` for a subclass of Linear; else its own name."""
+    bases = (one for one in own.__mro__ if one.__module__.startswith("torch.nn.modules."))
+    layers = [one.__name__ for one in bases if one.__name__ != "Module" and not one.__name__.startswith("_")]
+    return layers[0] if layers else own.__name__
 
 
 def import_torch(path: Path) -> ModuleType:

@@ -1,0 +1,35 @@
+"""Gates of recurrent layers: torch stacks the matrices of an LSTM's or a GRU's gates row-wise in one tensor."""
+
+import re
+from collections.abc import Mapping
+
+from spinspectra.weights import TensorInfo
+
+# `weight_ih_l0`, `weight_hh_l1_reverse`, and a cell's `weight_ih`, after any prefix that ends in no letter or digit.
+_GATED = re.compile(r"(?P<stem>(?:.*[^a-zA-Z0-9])?)weight_(?:ih|hh)(?P<tail>(?:_l\d+(?:_reverse)?)?)", re.DOTALL)
+_OF_CLASS = {"LSTM": 4, "LSTMCell": 4, "GRU": 3, "GRUCell": 3, "RNN": 1, "RNNCell": 1}
+
+
+def n_gates(name: str, infos: Mapping[str, TensorInfo]) -> int:
+    """How many gate matrices (h, n) a tensor (g h, n) holds: 4 for an LSTM, 3 for a GRU, 1 for a plain RNN.
+
+    From the class of its torch module, or else from the hidden-to-hidden tensor beside it, (g h, h); with a
+    projection, (p, h) in `weight_hr`, that one is (g h, p). 0 for all that has no such name, or if the number
+    cannot be told.
+    """
+    match, shape = _GATED.fullmatch(name), infos[name].shape
+    if match is None or len(shape) != 2:
+        return 0
+    known = _OF_CLASS.get(infos[name].module)
+    if known is not None and shape[0] % known == 0:
+        return known
+    hidden = infos.get(f"{match['stem']}weight_hh{match['tail']}")
+    projection = infos.get(f"{match['stem']}weight_hr{match['tail']}")
+    if hidden is None or len(hidden.shape) != 2 or hidden.shape[0] != shape[0]:
+        return 0
+    h = hidden.shape[1]
+    if projection is not None:
+        if len(projection.shape) != 2 or projection.shape[0] != h:
+            return 0
+        h = projection.shape[1]
+    return next((g for g in (1, 3, 4) if g * h == shape[0]), 0)
