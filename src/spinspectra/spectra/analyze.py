@@ -73,17 +73,16 @@ def analyze(
     progress: called with each layer's name when its rows are there.
 
     ks, xmax, fix_fingers, finger_thresh, max_fingers, xmin_max: as for `fit_power_law`. clip_top: leave the so many
-    largest eigenvalues out of the tail fit. vectors: localisation of eigenvectors, bulk against tail
-    (`localisation`). farms: alpha at one aspect ratio for all layers (`farms_alpha`). bootstrap: so many replicas for
-    `alpha_p`, the p-value of the tail fit, and for `alpha_boot_low` and `alpha_boot_high`, the 95 % interval of
-    alpha with the doubt about xmin in it. channels: where a convolution's channels stand (`read_layers`).
+    largest eigenvalues out of the tail fit. vectors: localisation of eigenvectors, bulk against tail (`localisation`).
+    farms: alpha at one aspect ratio for all layers (`farms_alpha`). bootstrap: so many replicas for `alpha_p`, the
+    p-value of the tail fit, and for `alpha_boot_low` and `alpha_boot_high`, the 95 % interval of alpha with the doubt
+    about xmin in it, beside `alpha_low` and `alpha_high`, which take xmin for granted. channels: where a
+    convolution's channels stand (`read_layers`).
 
     A layer that cannot be analysed has its row, status "failed" and the reason; its numbers are NaN and stay out of
     averages. Raises OptionError if no layer is left to analyse or an option is out of range, and what `open_weights`
     raises.
     """
-    import pandas as pd
-
     measures = Measures(
         fit, randomize, mp_fit, detx, seed, ks, xmax, clip_top, fix_fingers, finger_thresh, max_fingers, xmin_max,
         vectors, farms, bootstrap,
@@ -96,6 +95,8 @@ def analyze(
         rows[layer.index] = found
         if progress is not None:
             progress(layer.name)
+    import pandas as pd
+
     return pd.DataFrame([row for layer in taken for row in rows[layer.index]])
 
 
@@ -135,8 +136,11 @@ def _here(work: Callable[[Layer], list[Row]], layers: Sequence[Layer]) -> Iterat
     small = [layer for layer in layers if _is_small(layer)]
     large = [layer for layer in layers if not _is_small(layer)]
     with ThreadPoolExecutor(max(1, min(len(small), _n_cores()))) as pool, threadpool_limits(1, user_api="blas"):
+        done = pool.map(work, small)
+        import pandas  # noqa: F401  takes a third of a second, in which the threads are at work already
+
         try:
-            yield from zip(small, pool.map(work, small), strict=True)
+            yield from zip(small, done, strict=True)
         finally:
             pool.shutdown(cancel_futures=True)
     yield from ((layer, work(layer)) for layer in large)

@@ -22,7 +22,7 @@ from spinspectra.spectra.symmetric import symmetric_eigenvalues
 
 _RELATIVE_ERROR = 1e-6  # of the smallest eigenvalue, beyond which the Gram route is given up
 _FEW = 32  # eigenvalues that are worth refining one by one
-_LARGE = 1024  # columns from which that beats singular values, with the import of what it needs
+_LARGE = 256  # columns from which that beats singular values
 _CHUNK = 1 << 21  # values of W turned into float64 at a time
 _UNSCALED = 64  # powers of 2 from 1 within which neither squares nor LAPACK need scaling
 _EPS = float(np.finfo(np.float64).eps)

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtri, log_ndtr
 
 from spinspectra.errors import OptionError
 from spinspectra.seeds import Seed, seed_sequence
@@ -18,7 +17,7 @@ from spinspectra.spectra import bounded_kernels
 from spinspectra.spectra import power_law_kernels as kernels
 from spinspectra.spectra.powerlaw import PowerLawFit, Xmax, prepare
 from spinspectra.spectra.replicas import check_replicas, refit
-from spinspectra.spectra.tails import TailModel, fit_tail
+from spinspectra.spectra.tails import TailModel, fit_tail, log_upper_mass
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +57,7 @@ def alpha_interval(fit: PowerLawFit, level: float = 0.95) -> Interval:
         return Interval(np.nan, np.nan, level, fit.reason or "no eigenvalue in the tail besides its ends")
     if fit.bounded:
         return _bounded_interval(fit, n, level)
-    low, high = (float(chdtri(2 * n, 0.5 - side * level / 2.0)) / (2.0 * fit.log_excess) for side in (-1.0, 1.0))
+    low, high = (_chi_square(2 * n, 0.5 - side * level / 2.0) / (2.0 * fit.log_excess) for side in (-1.0, 1.0))
     return Interval(1.0 + low, 1.0 + high, level)
 
 
@@ -90,7 +89,7 @@ def _bounded_interval(fit: PowerLawFit, n: int, level: float) -> Interval:
         return log_z + max(-u, 0.0) + u * mean
 
     best = float(bounded_kernels.solve_bounded(mean))
-    limit = loss(best) + float(chdtri(1, 1.0 - level)) / (2.0 * n)
+    limit = loss(best) + _chi_square(1, 1.0 - level) / (2.0 * n)
     low, high = (_crossing(loss, best, limit, side, -np.inf) for side in (-1.0, 1.0))
     return Interval(1.0 + low / width, 1.0 + high / width, level)
 
@@ -172,7 +171,7 @@ def profile_interval(
     shift = float(np.log(model.xmin)) if parameter == "mu" else 0.0
     unit = model.xmin if parameter == "cutoff" else 1.0
     best = best * unit - shift
-    limit = loss(best) + float(chdtri(1, 1.0 - level)) / (2.0 * y.size)
+    limit = loss(best) + _chi_square(1, 1.0 - level) / (2.0 * y.size)
     low, high = (_crossing(loss, best, limit, side, bound) for side in (-1.0, 1.0))
     return Interval((low + shift) / unit, (high + shift) / unit, level)
 
@@ -219,7 +218,7 @@ def _loss_at_cutoff(t: float, tt: float, y: float, b: float) -> float:
 
 
 def _lognormal_loss(t: float, tt: float, mean: float, s: float) -> float:
-    return float(np.log(s) + 0.5 * (tt - 2.0 * mean * t + mean * mean) / s**2 + log_ndtr(mean / s))
+    return float(np.log(s) + 0.5 * (tt - 2.0 * mean * t + mean * mean) / s**2 + log_upper_mass(-mean / s))
 
 
 def _loss_at_mean(t: float, tt: float, y: float, mean: float) -> float:
@@ -246,6 +245,13 @@ _PROFILES: dict[tuple[str, str], tuple[Callable[..., float], float]] = {
     ("lognormal", "mu"): (_loss_at_mean, -np.inf),
     ("lognormal", "sigma"): (_loss_at_sigma, 0.0),
 }
+
+
+def _chi_square(degrees: int, upper: float) -> float:
+    """The value that a chi-square variable exceeds with this probability."""
+    from scipy.special import chdtri
+
+    return float(chdtri(degrees, upper))
 
 
 def _check_level(level: float) -> None:

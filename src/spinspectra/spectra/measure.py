@@ -168,19 +168,19 @@ def _more(measures: Measures, spectrum: Spectrum, tail: PowerLawFit, matrices: M
 def _confidence(measures: Measures, spectrum: Spectrum, tail: PowerLawFit, seed: Seed) -> dict[str, Any]:
     values, floor = spectrum.eigenvalues, relative_floor(spectrum)
     judged = verdict(values, tail)
-    interval = tail_interval(values, tail)
     found: dict[str, Any] = {
         "power_law": {True: "yes", False: "no", None: "unclear"}[judged.power_law],
         "power_law_reason": judged.reason,
         "ks_two_sided": judged.ks_two_sided,
-        "alpha_low": interval.low,
-        "alpha_high": interval.high,
     }
     if measures.bootstrap:
         options: dict[str, Any] = {"replicas": measures.bootstrap, "floor": floor, "xmax": measures.end_of(values)}
         test, resampled = seed_sequence(seed).spawn(2)
         boot = bootstrap_interval(values, tail, resampled, **options)
+        interval = tail_interval(values, tail)
         found |= {
+            "alpha_low": interval.low,
+            "alpha_high": interval.high,
             "alpha_p": goodness_of_fit(values, tail, test, **options).p,
             "alpha_boot_low": boot.low,
             "alpha_boot_high": boot.high,

@@ -16,7 +16,6 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from spinspectra.errors import OptionError, SpinSpectraError, WeightsError
@@ -128,8 +127,10 @@ def truncated(matrix: Matrix, top: int, remove: bool = False) -> Floats:
     if top <= 0 or top >= min(wide.shape):
         return wide if (top <= 0) == remove else np.zeros_like(wide)
     try:
-        u, s, vt = scipy.linalg.svd(wide, full_matrices=False, check_finite=False)
+        u, s, vt = np.linalg.svd(wide, full_matrices=False)
     except np.linalg.LinAlgError:  # divide and conquer fails to converge on rare matrices; QR iteration does not
+        import scipy.linalg
+
         u, s, vt = scipy.linalg.svd(wide, full_matrices=False, check_finite=False, lapack_driver="gesvd")
     part = slice(top, None) if remove else slice(None, top)
     return np.asarray((u[:, part] * s[part]) @ vt[part])

@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erfcx, log_ndtr
 
 from spinspectra.errors import OptionError
 from spinspectra.spectra import power_law_kernels as kernels
@@ -25,6 +24,7 @@ Floats = NDArray[np.float64]
 
 LAWS: tuple[Law, ...] = ("power_law", "truncated_power_law", "exponential", "lognormal")
 
+_FAR_OUT = 25.0  # deviations beyond which erfc underflows before long
 _FARTHEST_CUT = 100.0  # a lognormal cut 100 deviations above its mean is a power law to 1e-4 in all moments
 
 
@@ -106,7 +106,7 @@ def log_density(model: TailModel, x: ArrayLike) -> Floats:
         return np.asarray(-log_norm - np.log(model.xmin) - model.alpha * t)
     if model.law == "lognormal" and np.isfinite(model.mu):
         mean, s = model.mu - np.log(model.xmin), model.sigma
-        log_mass = log_ndtr(mean / s) + np.log(s * np.sqrt(2.0 * np.pi))
+        log_mass = log_upper_mass(-mean / s) + np.log(s * np.sqrt(2.0 * np.pi))
         return np.asarray(-np.log(x) - 0.5 * ((t - mean) / s) ** 2 - log_mass)
     if model.law == "lognormal":  # at its limit
         return np.asarray(np.log((model.alpha - 1.0) / model.xmin) - model.alpha * t)
@@ -197,9 +197,18 @@ def _fit_lognormal(t: Floats, y: Floats, xmin: float) -> dict[str, Any]:
     return {"mu": float(np.log(xmin)) - cut * sigma, "sigma": sigma}
 
 
+def log_upper_mass(h: float) -> float:
+    """The ln of the chance that a standard normal exceeds h, to 1e-12; far out by its asymptotic series."""
+    if h < _FAR_OUT:
+        return math.log(0.5 * math.erfc(h / math.sqrt(2.0)))
+    q = 1.0 / (h * h)
+    series = 1.0 - q * (1.0 - 3.0 * q * (1.0 - 5.0 * q * (1.0 - 7.0 * q * (1.0 - 9.0 * q * (1.0 - 11.0 * q)))))
+    return math.log(series / h) - 0.5 * (h * h + math.log(2.0 * math.pi))
+
+
 def _hazard(h: float) -> float:
     """Density over upper mass of the standard normal at h, which is also its mean above h."""
-    return float(np.sqrt(2.0 / np.pi) / erfcx(h / np.sqrt(2.0)))
+    return math.exp(-0.5 * (h * h + math.log(2.0 * math.pi)) - log_upper_mass(h))
 
 
 def _moment_ratio(h: float) -> float:

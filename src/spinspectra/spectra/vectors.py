@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from spinspectra.errors import NonFiniteError
@@ -126,11 +125,11 @@ def localisation_columns(found: Localisation, xmin: float) -> dict[str, float]:
 def _eigenvectors(tall: NDArray[np.floating]) -> tuple[Floats, Floats]:
     """Ascending eigenvalues (M,) of W^T W, never negative, and eigenvectors (M, M), one a row."""
     exponent = int(np.frexp(float(np.abs(tall).max()))[1])  # scaled by a power of 2, so nothing overflows
-    gram = np.zeros((tall.shape[1], tall.shape[1]), order="F")
+    gram = np.zeros((tall.shape[1], tall.shape[1]))
     for rows in _float64_rows(tall):
-        # upper triangle only: half the work of a product
-        gram = scipy.linalg.blas.dsyrk(1.0, np.ldexp(rows, -exponent).T, beta=1.0, c=gram, overwrite_c=True)
-    values, vectors = scipy.linalg.eigh(gram, lower=False, overwrite_a=True, check_finite=False, driver="evd")
+        scaled = np.ldexp(rows, -exponent)
+        gram += scaled.T @ scaled
+    values, vectors = np.linalg.eigh(gram)
     return np.ldexp(np.maximum(values, 0.0), 2 * exponent), np.asarray(vectors.T, np.float64)
 
 

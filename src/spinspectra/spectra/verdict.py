@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import kolmogorov
 
 from spinspectra.errors import OptionError
 from spinspectra.spectra import bounded_kernels
@@ -100,6 +99,8 @@ def _estimated_p(distance: float, n: int) -> float:
 
 def _given_p(distance: float, n: int) -> float:
     """The same from a law given beforehand, thus no less."""
+    from scipy.special import kolmogorov
+
     return float(kolmogorov(distance * (np.sqrt(n) + 0.12 + 0.11 / np.sqrt(n))))
 
 
