@@ -1,6 +1,5 @@
 """Every layer's spectrum in one table: `analyze` streams a checkpoint layer by layer, `summarize` averages it."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from spinspectra.cores import n_cores
 from spinspectra.errors import OptionError
 from spinspectra.layers import Layer, read_layers
 from spinspectra.layers.kinds import Channels
@@ -135,7 +135,7 @@ def _here(work: Callable[[Layer], list[Row]], layers: Sequence[Layer]) -> Iterat
     """Small layers in threads, then each large one alone, since it needs the memory and can use all cores."""
     small = [layer for layer in layers if _is_small(layer)]
     large = [layer for layer in layers if not _is_small(layer)]
-    with ThreadPoolExecutor(max(1, min(len(small), _n_cores()))) as pool, threadpool_limits(1, user_api="blas"):
+    with ThreadPoolExecutor(max(1, min(len(small), n_cores()))) as pool, threadpool_limits(1, user_api="blas"):
         done = pool.map(work, small)
         import pandas  # noqa: F401  takes a third of a second, in which the threads are at work already
 
@@ -149,8 +149,3 @@ def _here(work: Callable[[Layer], list[Row]], layers: Sequence[Layer]) -> Iterat
 def _is_small(layer: Layer) -> bool:
     n_rows, n_cols = layer.matrix_shape
     return min(n_rows, n_cols) <= _SMALL_COLUMNS and n_rows * n_cols * layer.n_matrices <= _SMALL_SIZE
-
-
-def _n_cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

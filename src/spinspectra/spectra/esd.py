@@ -23,7 +23,8 @@ from spinspectra.spectra.symmetric import symmetric_eigenvalues
 _RELATIVE_ERROR = 1e-6  # of the smallest eigenvalue, beyond which the Gram route is given up
 _FEW = 32  # eigenvalues that are worth refining one by one
 _LARGE = 256  # columns from which that beats singular values
-_CHUNK = 1 << 21  # values of W turned into float64 at a time
+_CHUNK = 1 << 21  # values of W turned into float64 at a time, if they make _BLOCK rows
+_BLOCK = 512  # rows of W^T W computed at a time
 _UNSCALED = 64  # powers of 2 from 1 within which neither squares nor LAPACK need scaling
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -122,43 +123,54 @@ def _eigenvalues(matrix: NDArray[np.floating]) -> NDArray[np.float64]:
     error = 4.0 * np.sqrt(matrix.shape[1]) * _EPS * float(values[-1])
     n_lost = int(np.searchsorted(values, error / _RELATIVE_ERROR))
     if n_lost:
-        wide = np.ldexp(matrix.astype(np.float64), -exponent) if exponent else matrix.astype(np.float64)
-        if n_lost > _FEW or matrix.shape[1] < _LARGE or not _refine_smallest(wide, values, n_lost):
-            values = np.sort(np.linalg.svd(wide, compute_uv=False)) ** 2
+        few = n_lost <= _FEW and matrix.shape[1] >= _LARGE
+        if not (few and _refine_smallest(_as_float64(matrix, exponent), values, n_lost)):
+            values = np.sort(np.linalg.svd(_as_float64(matrix, exponent), compute_uv=False)) ** 2
     return np.ldexp(values, 2 * exponent) if exponent else values
 
 
 def _gram(matrix: NDArray[np.floating], exponent: int) -> NDArray[np.float64]:
-    """W^T W of W 2^-exponent, a block of rows at a time; numpy computes half of it and mirrors."""
-    gram: NDArray[np.float64] | None = None
-    step = max(matrix.shape[1], _CHUNK // matrix.shape[1])
+    """W^T W of W 2^-exponent, its lower triangle at least, from a block of rows at a time."""
+    m = matrix.shape[1]
+    step = max(_BLOCK, _CHUNK // m)
+    if matrix.shape[0] <= step:
+        rows = _as_float64(matrix, exponent)
+        return np.asarray(rows.T @ rows)  # numpy computes half of it and mirrors
+    gram, products = np.zeros((m, m)), np.empty(_BLOCK * m)
     for start in range(0, matrix.shape[0], step):
-        rows = np.ascontiguousarray(matrix[start : start + step], np.float64)
-        if exponent:
-            rows = np.ldexp(rows, -exponent)
-        product = rows.T @ rows
-        gram = product if gram is None else np.add(gram, product, out=gram)
-    assert gram is not None
+        rows = _as_float64(matrix[start : start + step], exponent)
+        for first in range(0, m, _BLOCK):
+            last = min(first + _BLOCK, m)
+            product = products[: (last - first) * last].reshape(last - first, last)
+            np.matmul(rows[:, first:last].T, rows[:, :last], out=product)
+            gram[first:last, :last] += product
     return gram
+
+
+def _as_float64(matrix: NDArray[np.floating], exponent: int) -> NDArray[np.float64]:
+    """A copy of W 2^-exponent, in C order."""
+    wide = matrix.astype(np.float64, order="C")
+    return np.ldexp(wide, -exponent) if exponent else wide
 
 
 def _refine_smallest(wide: NDArray[np.float64], values: NDArray[np.float64], n_lost: int) -> bool:
     """Replace the n_lost smallest eigenvalues of W^T W in `values` by those of (W^T W)^-1, inverted.
 
-    False, and nothing replaced, if W is singular or Lanczos does not settle.
+    False, and nothing replaced, if W is singular or Lanczos does not settle. A square W is overwritten.
     """
     from scipy.linalg import lapack
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
     m = wide.shape[1]
-    square = wide if wide.shape[0] == m else np.linalg.qr(wide, mode="r")
-    lu, pivots, info = lapack.dgetrf(square)
+    square: Any = wide if wide.shape[0] == m else np.linalg.qr(wide, mode="r")
+    transposed = square.flags.c_contiguous  # LAPACK's columns are its rows, and no copy is needed
+    lu, pivots, info = lapack.dgetrf(square.T if transposed else square, overwrite_a=True)
     if info != 0:  # exactly singular
         return False
 
     def inverse(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        half, _info = lapack.dgetrs(lu, pivots, vector.ravel(), trans=1)
-        solved, _info = lapack.dgetrs(lu, pivots, half)
+        half, _info = lapack.dgetrs(lu, pivots, vector.ravel(), trans=int(not transposed))
+        solved, _info = lapack.dgetrs(lu, pivots, half, trans=int(transposed))
         return np.asarray(solved, np.float64)
 
     operator: Any = LinearOperator((m, m), matvec=inverse, dtype=np.float64)
