@@ -120,7 +120,7 @@ def _show(model: str, details: pd.DataFrame, output: Path | None) -> None:
             numbers = [f"{row['alpha']:.2f}", f"{row['D']:.3f}", f"{row['num_pl_spikes']:.0f}"]
             numbers.append(signed(row["alpha_weighted"], 2))
             numbers += [_whole(row[column]) for column, _title in optional]
-            remark = row["warning"]
+            remark = ", ".join(filter(None, (row["warning"], "no power law" if row["power_law"] == "no" else "")))
         else:
             numbers, remark = ["-"] * (4 + len(optional)), f"failed: {row['reason']}"
         start = [str(row["layer_id"]), cell(row["longname"]), row["layer_type"], f"{row['N']:,}", f"{row['M']:,}"]
@@ -149,6 +149,7 @@ def _closing(details: pd.DataFrame) -> list[str]:
         (f"look under-trained (alpha > {UNDER_TRAINED_ABOVE:g})", good["alpha"] > UNDER_TRAINED_ABOVE),
         (f"look over-trained (alpha < {OVER_TRAINED_BELOW:g})", good["alpha"] < OVER_TRAINED_BELOW),
     ]
+    groups.append(("are no power law, so that alpha says little", good["power_law"] == "no"))
     if "num_traps" in good:
         groups.append(("hold correlation traps", good["num_traps"] > 0))
     if "ERG_verdict" in good:

@@ -14,7 +14,7 @@ from spinspectra.layers.selection import MIN_EVALS, Choice, long_name
 from spinspectra.plots import bulk as bulk_figures
 from spinspectra.plots import esd as esd_figures
 from spinspectra.plots import overview, scan
-from spinspectra.spectra.analyze import analyze, to_analyze
+from spinspectra.spectra.analyze import analyze, blas_threads, to_analyze
 from spinspectra.spectra.esd import Spectrum
 from spinspectra.spectra.measure import LayerResults, Measures, measure_layer, relative_floor
 from spinspectra.spectra.powerlaw import xmin_scan
@@ -87,7 +87,9 @@ def save_figures(
     spectra: list[Spectrum] = []
     names: list[str] = []
     for layer in to_analyze(source, **selection):
-        for measured in measure_layer(measures, pool, layer):
+        with blas_threads(layer):
+            found = measure_layer(measures, pool, layer)
+        for measured in found:
             if measured.results is None:
                 continue  # its row in the table has the reason
             name = long_name(layer) if pool else f"{long_name(layer)} [{measured.slice_id}]"

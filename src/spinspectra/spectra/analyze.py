@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -144,6 +145,12 @@ def _here(work: Callable[[Layer], list[Row]], layers: Sequence[Layer]) -> Iterat
         finally:
             pool.shutdown(cancel_futures=True)
     yield from ((layer, work(layer)) for layer in large)
+
+
+def blas_threads(layer: Layer) -> AbstractContextManager[object]:
+    """One BLAS thread while a small layer is measured, the usual number for a large one; for the whole process."""
+    limits = threadpool_limits(1 if _is_small(layer) else None, user_api="blas")
+    return cast("AbstractContextManager[object]", limits)
 
 
 def _is_small(layer: Layer) -> bool:
