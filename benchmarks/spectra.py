@@ -60,6 +60,13 @@ class Run:
     alpha: float
 
 
+def run_command(model: str) -> float:
+    """Seconds of `spinspectra analyze MODEL`, all in all."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "spinspectra", "analyze", model], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
 def run(python: str, code: str, task: str, model: str) -> Run:
     began = time.perf_counter()
     process = subprocess.Popen([python, "-c", code, task, model], stdout=subprocess.PIPE, text=True)
@@ -88,13 +95,21 @@ def main() -> None:
     arguments = parser.parse_args()
     for task, title in TASKS.items():
         runs: dict[str, list[Run]] = {"ours": [], "peer": []}
+        commands = []
         for _ in range(arguments.repeats):  # in turn, so that a machine that slows down slows both
             runs["ours"].append(run(sys.executable, OURS, task, arguments.model))
             runs["peer"].append(run(arguments.peer, PEER, task, arguments.model))
+            if task == "plain":
+                commands.append(run_command(arguments.model))
         ours, peer = runs["ours"], runs["peer"]
         assert abs(ours[0].alpha - peer[0].alpha) < 1e-6 * peer[0].alpha, (ours[0].alpha, peer[0].alpha)
-        for name in ("seconds", "process_seconds", "peak_mb"):
-            mine, theirs = (statistics.median(getattr(one, name) for one in group) for group in (ours, peer))
+        rows = {
+            name: [statistics.median(getattr(one, name) for one in group) for group in (ours, peer)]
+            for name in ("seconds", "process_seconds", "peak_mb")
+        }
+        if commands:
+            rows["command"] = [statistics.median(commands), rows["process_seconds"][1]]
+        for name, (mine, theirs) in rows.items():
             print(
                 f"{title:32} {name:16} ours {mine:9.2f}   peer {theirs:9.2f}   ratio {theirs / mine:6.1f}", flush=True
             )
