@@ -4,8 +4,9 @@
 
 MODEL: a folder with a transformer that `transformers` loads. PEER_PYTHON: the interpreter of another virtual
 environment, with weightwatcher 0.7.7, torch and transformers. Both print the mean alpha of what they analysed, and the
-two must agree before a ratio is printed. Work is timed inside each interpreter, after one warm-up of ours (kernels are
-compiled once and cached on disk); the last row is a whole process from a cold start.
+two must agree before a ratio is printed. `seconds` is the work inside each interpreter, after one warm-up of ours
+(kernels are compiled once and cached on disk), `process_seconds` the whole process from a cold start, `command` our
+own command against a process of the peer's.
 """
 
 import argparse
