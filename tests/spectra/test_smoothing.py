@@ -15,7 +15,8 @@ from safetensors.torch import save_file as save_torch
 from spinspectra import analyze, open_weights
 from spinspectra.errors import OptionError
 from spinspectra.spectra.esd import esd
-from spinspectra.spectra.smoothing import sharpen, smooth, truncated
+from spinspectra.spectra.smoothing import sharpen, smooth
+from spinspectra.spectra.truncation import truncated
 from tests.minilm import FOLDER
 
 F8 = np.float64

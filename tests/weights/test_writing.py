@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 
 from spinspectra import open_weights
 from spinspectra.errors import OptionError, WeightsError
-from spinspectra.spectra.smoothing import smooth, truncated
+from spinspectra.spectra.smoothing import smooth
+from spinspectra.spectra.truncation import truncated
 from spinspectra.weights.writing import open_checkpoint, rewrite
 
 

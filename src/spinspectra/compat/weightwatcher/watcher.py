@@ -259,9 +259,9 @@ class WeightWatcher(Tools):
         self, model: Any = None, pool: bool = True, layers: Any = _ALL, plot: bool = False, start_ids: int = 0
     ) -> Any:
         """Remove each layer's correlation traps, in place, and return the model: a torch module or a dict."""
-        from spinspectra.compat.weightwatcher.editing import trap_rule
+        from spinspectra.spectra.truncation import traps_rule
 
-        return self._edit(model, trap_rule(self.seed), pool, layers, start_ids)
+        return self._edit(model, traps_rule(self.seed), pool, layers, start_ids)
 
     def analyze_vectors(
         self,
