@@ -220,6 +220,15 @@ def test_demo_tells_the_story() -> None:
     for name in ("initial", "memorising", "grokked", "degraded"):
         assert name in shown.stdout
     assert "What it shows" in shown.stdout
+    assert "What the spectra show" in shown.stdout
+
+
+def test_demo_fits_a_terminal_of_80_columns() -> None:
+    lines = run("demo").stdout.splitlines()
+    rules = [len(line.rstrip()) for line in lines if "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in line]
+    assert len(rules) == 3
+    assert max(rules) <= 80
+    assert max(map(len, lines)) <= 120
 
 
 def test_analyze_as_json_and_as_files(tmp_path: Path) -> None:

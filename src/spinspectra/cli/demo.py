@@ -1,76 +1,205 @@
-"""`spinspectra demo`: the story of the embedded checkpoints as one table and what follows from it."""
+"""`spinspectra demo`: the story of the embedded checkpoints, spins then spectra: tables and what follows from them."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.padding import Padding
 from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
 from rich.text import Text
 
 from spinspectra.cli.output import console, rounded_up, signed, table
+from spinspectra.demo import Checkpoint
+from spinspectra.demo.spectra import MEASURES, SpectralChapter, layers_in_order, ranks, tell_spectra, way
 from spinspectra.demo.story import N_SHUFFLES, SWEEPS, Chapter, tell
+from spinspectra.spectra.columns import OVER_TRAINED_BELOW
+
+READABLE = 116  # characters a line of running text, at most
 
 INTRODUCTION = """\
-  One small transformer learned to add modulo 59 from 40 % of all pairs. Here it is at four moments. Nothing below
-  uses data: each network is turned into a layered Ising model (its weights are the couplings), and the lowest energy
-  E is sought by annealing. The null model is the same network with its weights shuffled: same values, no structure."""
+One small transformer learned to add modulo 59 from 40 % of all pairs. Here it is at four moments. Nothing below uses \
+data: first each network is turned into a layered Ising model (its weights are the couplings), and the lowest energy E \
+is sought by annealing. The null model is the same network with its weights shuffled: same values, no structure."""
+
+SPECTRA_INTRODUCTION = """\
+The same four networks by their spectra, the eigenvalues of each weight matrix. alpha: exponent of the tail. \
+stable_rank: how many directions carry the norm. mp_softrank: the part of the largest eigenvalue that noise reaches. \
+rand_distance: from the same weights permuted, 0 for noise. Q_computed: log10 of SETOL's quality. In order: whether \
+the means follow the test accuracy, up or down all the way, and how many layers do so each on its own."""
 
 
 def run() -> None:
     out = console()
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), transient=True) as spinner:
-        task = spinner.add_task("compiling kernels (first run only)", total=None)
-        chapters = tell(lambda name: spinner.update(task, description=f"annealing: {name}"))
-    out.print(Text("\n" + INTRODUCTION + "\n"))
-    out.print(_table(chapters))
-    out.print(Text(_reading(chapters)))
-
-
-def _table(chapters: list[Chapter]) -> object:
-    first = chapters[0]
-    made = table(
-        f"Lowest energy per spin, N = {first.n_spins:,} spins, B = {first.n_bonds:,} bonds, {SWEEPS:,} sweeps",
-        "checkpoint",
-        "step",
-        "train acc.",
-        "test acc.",
-        "E/N found",
-        "no state below",
-        f"shuffled ({N_SHUFFLES})",
-        "ratio",
-        "width W/N",
+    with _spinner("compiling kernels (first run only)", "annealing") as show:
+        chapters = tell(show)
+    out.print()
+    _print_text(out, INTRODUCTION)
+    out.print(_energies(chapters))
+    _print_points(out, "What it shows", _reading(chapters))
+    with _spinner("reading spectra", "spectra") as show:
+        spectra = tell_spectra(show)
+    _print_text(out, SPECTRA_INTRODUCTION)
+    out.print(_spectra(spectra))
+    out.print(_alphas(spectra))
+    _print_points(out, "What the spectra show", _spectral_reading(spectra))
+    _print_text(
+        out, "Next: spinspectra ground MODEL --shuffled, and spinspectra analyze MODEL, for your own checkpoint."
     )
-    for chapter in chapters:
-        known = chapter.checkpoint
-        made.add_row(
-            chapter.checkpoint.name,
-            f"{known.step:,}",
-            f"{100 * known.train_accuracy:.1f} %",
-            f"{100 * known.test_accuracy:.1f} %",
-            signed(chapter.energy, 3),
-            signed(-rounded_up(-chapter.proved, 3), 3),
-            f"{signed(chapter.shuffled, 3)} \N{PLUS-MINUS SIGN} {chapter.shuffled_spread:.3f}",
-            f"{chapter.ratio:.2f}",
-            f"{2 * abs(chapter.energy):.3f}",
-        )
+
+
+@contextmanager
+def _spinner(first: str, doing: str) -> Iterator[Callable[[str], None]]:
+    """On standard error, if that is a terminal; gives a function to call with the name of what is worked on."""
+    screen = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as spinner:
+        task = spinner.add_task(first, total=None)
+        yield lambda name: spinner.update(task, description=f"{doing}: {name}")
+
+
+def _print_text(out: Console, text: str) -> None:
+    out.print(Padding(Text(text), (0, 0, 1, 2)), width=min(out.width, READABLE))
+
+
+def _print_points(out: Console, title: str, points: Sequence[str]) -> None:
+    """Each point after a dash, wrapped to the terminal and indented."""
+    listed = Table.grid(padding=(0, 1, 0, 0))
+    for point in points:
+        listed.add_row(Text("-"), Text(point))
+    out.print(Text(f"  {title}", style="bold"))
+    out.print(Padding(listed, (0, 0, 1, 2)), width=min(out.width, READABLE))
+
+
+def _percent(fraction: float, digits: int = 0) -> str:
+    return f"{100 * fraction:.{digits}f} %"
+
+
+def _add_known(made: Table, known: Sequence[Checkpoint]) -> None:
+    """What is known of the checkpoints from training, as the first rows."""
+    made.add_row("steps trained", *(f"{one.step:,}" for one in known))
+    made.add_row("train accuracy", *(_percent(one.train_accuracy, 1) for one in known))
+    made.add_row("test accuracy", *(_percent(one.test_accuracy, 1) for one in known), end_section=True)
+
+
+def _energies(chapters: list[Chapter]) -> Table:
+    first, known = chapters[0], [chapter.checkpoint for chapter in chapters]
+    title = f"Lowest energy per spin: N = {first.n_spins:,} spins, B = {first.n_bonds:,} bonds"
+    made = table(title, "", *(one.name for one in known))
+    _add_known(made, known)
+    made.add_row(f"E/N found ({SWEEPS:,} sweeps)", *(signed(one.energy, 3) for one in chapters))
+    made.add_row("no state below", *(signed(-rounded_up(-one.proved, 3), 3) for one in chapters))
+    made.add_row(f"shuffled (mean of {N_SHUFFLES})", *(signed(one.shuffled, 3) for one in chapters))
+    made.add_row("  spread", *(f"\N{PLUS-MINUS SIGN}{one.shuffled_spread:.3f}" for one in chapters))
+    made.add_row("ratio", *(f"{one.ratio:.2f}" for one in chapters))
+    made.add_row("width W/N", *(f"{2 * abs(one.energy):.3f}" for one in chapters))
     return made
 
 
-def _reading(chapters: list[Chapter]) -> str:
+def _reading(chapters: list[Chapter]) -> list[str]:
     """What the figures say, and where they are silent; every number in it comes from the table."""
     initial, memorising, grokked, degraded = chapters
-    unseen = {c.checkpoint.name: f"{100 * c.checkpoint.test_accuracy:.0f} %" for c in chapters}
+    unseen = {c.checkpoint.name: _percent(c.checkpoint.test_accuracy) for c in chapters}
     energy = {c.checkpoint.name: signed(c.energy, 2) for c in chapters}
     low, high = min(c.ratio for c in chapters[1:]), max(c.ratio for c in chapters[1:])
-    return f"""\
-  What it shows
-  - Untrained weights reach as low as their shuffled twins (ratio {initial.ratio:.2f}): no structure yet. All three
-    trained networks go far lower than theirs ({low:.2f} to {high:.2f} times): training leaves order that shuffling
-    destroys, and it can be seen without a single input.
-  - Memorising ({unseen["memorising"]} right on unseen pairs) and grokked ({unseen["grokked"]}) differ in ratio, \
-{memorising.ratio:.2f} and {grokked.ratio:.2f}, but take care:
-    the ratio also grows with mere training time, and E/N itself, {energy["memorising"]} and {energy["grokked"]}, hardly
-    tells them apart.
-  - The degraded network (fine-tuned on wrong labels, {unseen["degraded"]} right) has the lowest E/N of all, \
-{energy["degraded"]}.
-    A low energy is a sign of structure, not of good structure; only its ratio, {degraded.ratio:.2f}, fell.
-  - How far the search can be off is proved, not guessed: no state lies below the column that says so.
+    return [
+        f"Untrained weights reach as low as their shuffled twins (ratio {initial.ratio:.2f}): no structure yet. All "
+        f"three trained networks go far lower than theirs ({low:.2f} to {high:.2f} times): training leaves order that "
+        "shuffling destroys, and it can be seen without a single input.",
+        f"Memorising ({unseen['memorising']} right on unseen pairs) and grokked ({unseen['grokked']}) differ in ratio, "
+        f"{memorising.ratio:.2f} and {grokked.ratio:.2f}, but take care: the ratio also grows with mere training time, "
+        f"and E/N itself, {energy['memorising']} and {energy['grokked']}, hardly tells them apart.",
+        f"The degraded network (fine-tuned on wrong labels, {unseen['degraded']} right) has the lowest E/N of all, "
+        f"{energy['degraded']}. A low energy is a sign of structure, not of good structure; only its ratio, "
+        f"{degraded.ratio:.2f}, fell.",
+        "How far the search can be off is proved, not guessed: no state lies below the row that says so.",
+    ]
 
-  Next: spinspectra ground MODEL --shuffled, for a checkpoint of your own.
-"""
+
+def _spectra(chapters: list[SpectralChapter]) -> Table:
+    known, n_layers = [chapter.checkpoint for chapter in chapters], len(chapters[0].details)
+    made = table(f"Spectra, means over {n_layers} layers", "", *(one.name for one in known), "in order")
+    _add_known(made, known)
+    for column, digits in MEASURES.items():
+        means = (signed(chapter.mean(column), digits) for chapter in chapters)
+        found = "yes" if ranks(chapters, column) else "no"
+        made.add_row(column, *means, f"{found}, {layers_in_order(chapters, column)}/{n_layers}")
+    made.add_section()
+    for word in ("under-trained", "heavy-tailed", "ideal", "near 2", "over-trained"):
+        made.add_row(f"SETOL: {word}", *(str(chapter.called(word)) for chapter in chapters))
+    made.add_row("correlation traps", *(_traps(chapter) for chapter in chapters))
+    return made
+
+
+def _traps(chapter: SpectralChapter) -> str:
+    """In all layers together; a mean over permutations, so it may be broken."""
+    return f"{chapter.details['num_traps'].sum():g}"
+
+
+def _alphas(chapters: list[SpectralChapter]) -> Table:
+    first = chapters[0].details
+    made = table("alpha, layer by layer", "layer", "shape", *(chapter.checkpoint.name for chapter in chapters))
+    names = (name.removeprefix("model.decoder.").removeprefix("layers.0.") for name in first["longname"])
+    alphas = zip(*(chapter.details["alpha"] for chapter in chapters), strict=True)
+    for name, n, m, row in zip(names, first["N"], first["M"], alphas, strict=True):
+        made.add_row(name, f"{n} \N{MULTIPLICATION SIGN} {m}", *(f"{alpha:.2f}" for alpha in row))
+    return made
+
+
+def _spectral_reading(chapters: list[SpectralChapter]) -> list[str]:
+    """What tells the four apart and what does not; every number and every list in it comes from the tables."""
+    initial = chapters[0]
+    follow = [column for column in MEASURES if ranks(chapters, column)]
+    return [
+        f"Untrained weights stand out: noise reaches as far as the largest eigenvalue (mp_softrank "
+        f"{initial.mean('mp_softrank'):.2f}), and permuting them changes nothing (rand_distance "
+        f"{initial.mean('rand_distance'):.2f}). The means of {_listed(follow)} even put all four in the order of "
+        "their test accuracy.",
+        *_distances(chapters, follow),
+        *_misleading(chapters),
+        "Four checkpoints of one small task prove nothing in general. The first three are in the order of their "
+        "training time too, and weight decay favours low rank by itself: compare only networks trained alike.",
+    ]
+
+
+def _distances(chapters: list[SpectralChapter], follow: list[str]) -> list[str]:
+    """How far apart the order puts the two in the middle, where the test accuracy says what is due."""
+    _, memorising, grokked, degraded = chapters
+    true = way(chapters, [chapter.checkpoint.test_accuracy for chapter in chapters])
+    ways = {column: way(chapters, [chapter.mean(column) for chapter in chapters]) for column in follow}
+    best = min(follow, key=lambda column: abs(ways[column][1] - true[1]) + abs(ways[column][3] - true[3]))
+    gap = degraded.mean("alpha") - grokked.mean("alpha")
+    steps = degraded.checkpoint.step - grokked.checkpoint.step
+    return [
+        f"An order is not a measure. Of the way from initial to grokked, test accuracy has memorising at "
+        f"{_percent(true[1])} and degraded at {_percent(true[3])}; alpha has them at {_percent(ways['alpha'][1])} and "
+        f"{_percent(ways['alpha'][3])}, and {best}, which comes nearest, at {_percent(ways[best][1])} and "
+        f"{_percent(ways[best][3])}.",
+        f"So memorising is told from grokked plainly (rand_distance {memorising.mean('rand_distance'):.2f} and "
+        f"{grokked.mean('rand_distance'):.2f}), degraded from grokked hardly: mean alpha differs by {gap:.2f}, less "
+        f"than the standard error of one layer's alpha, {grokked.mean('sigma'):.2f}. But for its last {steps:,} of "
+        f"{degraded.checkpoint.step:,} steps the degraded network is the grokked one, and its spectra show that.",
+    ]
+
+
+def _misleading(chapters: list[SpectralChapter]) -> list[str]:
+    """Where a rule of thumb says the opposite of the test accuracy."""
+    initial, memorising, grokked, degraded = chapters
+    below = int((grokked.details["alpha"] < OVER_TRAINED_BELOW).sum())
+    norms = [signed(chapter.mean("log_spectral_norm"), 2) for chapter in (grokked, degraded)]
+    alarms = int(initial.details["num_traps"].sum())
+    return [
+        f"A rule misleads: HT-SR calls alpha below 2 over-trained, which is {below} of {len(grokked.details)} layers "
+        f"of grokked, the best network (mean {grokked.mean('alpha'):.2f}). The mean nearest 2 is that of memorising "
+        f"({memorising.mean('alpha'):.2f}), right on {_percent(memorising.checkpoint.test_accuracy)} of unseen pairs. "
+        f"Layers that SETOL calls ideal: {memorising.called('ideal')} in memorising, {degraded.called('ideal')} in "
+        f"degraded, {grokked.called('ideal')} in grokked.",
+        f"log_spectral_norm follows the steps trained, not what was learned: it is highest in degraded ({norms[1]}; "
+        f"grokked {norms[0]}). Correlation traps, a sign of single weights gone wrong, number {_traps(degraded)} in "
+        "degraded: wrong labels need not leave any."
+        + (" Any in initial is a false alarm: those weights are noise." if alarms else ""),
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
