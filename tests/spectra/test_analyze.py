@@ -76,6 +76,44 @@ def test_bad_layers_cost_their_own_row() -> None:
     assert found.norm["flat"] == 20.0
 
 
+def hard_cases() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.standard_normal((n, 60)))[0] for n in (200, 60))
+    return {
+        "rank5": rng.standard_normal((100, 5)) @ rng.standard_normal((5, 80)),
+        "rank20": (rng.standard_normal((100, 20)) @ rng.standard_normal((20, 80))).astype(np.float32),
+        "constant": np.full((64, 32), 0.7, np.float32),
+        "infinite": np.where(rng.random((64, 32)) < 0.01, np.inf, 1.0),
+        "row": rng.standard_normal((1, 300)),
+        "identical": 3.0 * np.linalg.qr(rng.standard_normal((20, 20)))[0],
+        "bfloat16": rng.standard_normal((128, 64)).astype(ml_dtypes.bfloat16),
+        "spanning": (left * np.sqrt(np.geomspace(1e-30, 1e6, 60))) @ right.T,
+        "tiny": 1e-150 * rng.standard_normal((64, 64)),
+        "huge": 1e150 * rng.standard_normal((64, 64)),
+        "single": np.ones((1, 1)),
+    }
+
+
+def test_hard_cases_have_a_row_with_everything_asked_for() -> None:
+    """Rank, status and reason are known beforehand; (N eps s_max)^2 hides what is below 2e-21 of the spanning one."""
+    source = {f"{name}.weight": matrix for name, matrix in hard_cases().items()}
+    options = {"detx": True, "randomize": True, "mp_fit": True, "vectors": True, "farms": True, "bootstrap": 5}
+    found = analyze(source, min_evals=1, **options).set_index("longname")
+    ranks = {"rank5": 5, "rank20": 20, "constant": 1, "row": 1, "identical": 20, "bfloat16": 64, "tiny": 64, "huge": 64}
+    assert {name: found.matrix_rank[name] for name in ranks} == ranks
+    assert 43 <= found.matrix_rank["spanning"] <= 46
+    assert found.sv_max["spanning"] == pytest.approx(1e3, rel=1e-12)
+    good = {"rank20", "bfloat16", "spanning", "tiny", "huge"}
+    assert set(found.index[found.status == "success"]) == good
+    bad = found[found.status == "failed"]
+    assert (bad.reason != "").all()
+    assert bad[["alpha", "sigma", "D", "xmin", "alpha_low", "alpha_p"]].isna().all(axis=None)
+    assert (bad.num_pl_spikes.fillna(0) == 0).all()
+    assert (found.sigma.dropna() > 0.0).all()
+    assert found.farms_alpha[["row", "single", "infinite"]].isna().all()
+    assert "values are NaN or infinite" in found.reason["infinite"]
+
+
 def test_scale_changes_no_alpha() -> None:
     tensors = gaussians(a=(80, 60))
     tiny = {name: tensor * np.float32(2.0**-60) for name, tensor in tensors.items()}

@@ -69,7 +69,7 @@ def test_failed_fits_have_no_p() -> None:
     judged = goodness_of_fit(x, fit)
     assert np.isnan(judged.p)
     assert judged.plausible is None
-    assert judged.verdict == "no fit to test: 0 eigenvalues above rounding, a tail needs 8"
+    assert judged.verdict == "no fit to test: 0 of 20 eigenvalues above rounding, a tail needs 8"
 
 
 def test_hill_is_its_formula_and_finds_alpha() -> None:

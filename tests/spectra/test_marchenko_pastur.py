@@ -245,10 +245,10 @@ def test_columns_of_the_result() -> None:
         (np.eye(64), "flat"),
         (3.0 * np.eye(80, 20), "flat"),
         (np.linalg.qr(gauss(0, 128, 128))[0].astype(np.float32), "flat"),
-        (np.ones((64, 64)), "1 eigenvalues above rounding"),
-        (gauss(1, 5, 50), "5 eigenvalues above rounding"),
-        (gauss(3, 256, 6) @ gauss(4, 6, 256), "6 eigenvalues above rounding"),
-        ((gauss(3, 256, 6) @ gauss(4, 6, 256)).astype(np.float32), "6 eigenvalues above rounding"),
+        (np.ones((64, 64)), "1 of 64 eigenvalues above rounding"),
+        (gauss(1, 5, 50), "5 of 5 eigenvalues above rounding"),
+        (gauss(3, 256, 6) @ gauss(4, 6, 256), "6 of 256 eigenvalues above rounding"),
+        ((gauss(3, 256, 6) @ gauss(4, 6, 256)).astype(np.float32), "6 of 256 eigenvalues above rounding"),
     ],
 )
 def test_no_fit_is_nan_with_a_reason(matrix: Matrix, reason: str) -> None:

@@ -160,10 +160,10 @@ def test_floor_follows_the_stored_precision() -> None:
 @pytest.mark.parametrize(
     ("x", "reason"),
     [
-        ([], "0 eigenvalues above rounding, a tail needs 8"),
-        (np.zeros(50), "0 eigenvalues above rounding, a tail needs 8"),
-        (-np.ones(50), "0 eigenvalues above rounding, a tail needs 8"),
-        (np.arange(1.0, 8.0), "7 eigenvalues above rounding, a tail needs 8"),
+        ([], "0 of 0 eigenvalues above rounding, a tail needs 8"),
+        (np.zeros(50), "0 of 50 eigenvalues above rounding, a tail needs 8"),
+        (-np.ones(50), "0 of 50 eigenvalues above rounding, a tail needs 8"),
+        (np.arange(1.0, 8.0), "7 of 7 eigenvalues above rounding, a tail needs 8"),
         (np.full(20, 0.3), "all 20 eigenvalues are equal to rounding"),
         (1.0 + 1e-15 * np.random.default_rng(0).standard_normal(256), "all 256 eigenvalues are equal to rounding"),
         ([np.nan, *range(1, 40)], "1 of 40 eigenvalues are NaN or infinite"),

@@ -114,6 +114,6 @@ def test_fingers_and_failed_fits() -> None:
     failed = verdict(np.zeros(9), fit_power_law(np.zeros(9)))
     assert failed.power_law is None
     assert np.isnan([failed.ks_two_sided, failed.ks_p]).all()
-    assert failed.reason == "no fit to judge: 0 eigenvalues above rounding, a tail needs 8"
+    assert failed.reason == "no fit to judge: 0 of 9 eigenvalues above rounding, a tail needs 8"
     with pytest.raises(OptionError, match=r"level=0\.0: give a number between 0 and 1"):
         verdict(x, fit, 0.0)

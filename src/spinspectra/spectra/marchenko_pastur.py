@@ -199,7 +199,7 @@ def fit_marchenko_pastur(spectrum: Spectrum) -> MarchenkoPasturFit:
         return _failed("all eigenvalues are zero")
     singular = np.sqrt(values[values > spectrum.floor])
     if singular.size < _MIN_VALUES:
-        return _failed(f"{singular.size} eigenvalues above rounding, needs {_MIN_VALUES}")
+        return _failed(f"{singular.size} of {values.size} eigenvalues above rounding, needs {_MIN_VALUES}")
     if _is_flat(singular, spectrum):
         return _failed("flat spectrum: all eigenvalues are nearly equal")
     bulk = _choose(list(_self_consistent(singular, spectrum)))

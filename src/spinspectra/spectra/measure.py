@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spinspectra.errors import OptionError, SpinSpectraError
 from spinspectra.layers import Layer
+from spinspectra.layers.selection import MIN_EVALS
 from spinspectra.seeds import Seed, seed_sequence
 from spinspectra.spectra.effective_space import EffectiveSpace, SetolVerdict, effective_space, setol_verdict
 from spinspectra.spectra.esd import Spectrum, esd
@@ -159,7 +160,8 @@ def _more(measures: Measures, spectrum: Spectrum, tail: PowerLawFit, matrices: M
     """Single numbers beside the table's own: how good the fit is, other alphas, localisation."""
     found = _confidence(measures, spectrum, tail, seed) | {"hill_alpha": pooled_alpha(spectrum)}
     if measures.farms:
-        found["farms_alpha"] = farms_alpha(matrices, precision=spectrum.precision)
+        wide = spectrum.n_cols >= MIN_EVALS  # windows of fewer columns have no spectrum to speak of
+        found["farms_alpha"] = farms_alpha(matrices, precision=spectrum.precision) if wide else np.nan
     if measures.vectors:
         found |= localisation_columns(localisation(matrices), tail.xmin)
     return found

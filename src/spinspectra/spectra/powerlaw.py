@@ -157,12 +157,12 @@ def prepare(eigenvalues: ArrayLike, floor: float | None, xmax: Xmax) -> tuple[_S
     resolution = x.size * float(np.finfo(np.float64).eps)
     if floor is not None and not 0.0 <= floor < 1.0:
         raise OptionError(f"floor={floor!r}: give a fraction of the largest eigenvalue, 0 to 1, or None")
-    largest = float(x.max(initial=0.0))
+    largest, given = float(x.max(initial=0.0)), x.size
     x = np.sort(x[x > (resolution if floor is None else max(floor, _SMALLEST_FLOOR)) * largest])
     if (limit := _number_of(xmax)) is not None:
         x = x[x <= limit]
     if x.size < FEWEST:
-        return None, f"{x.size} eigenvalues above rounding, a tail needs {FEWEST}"
+        return None, f"{x.size} of {given} eigenvalues above rounding, a tail needs {FEWEST}"
     if np.log(x[-1] / x[0]) <= resolution:
         return None, f"all {x.size} eigenvalues are equal to rounding"
     return _Sample(x, resolution), ""
