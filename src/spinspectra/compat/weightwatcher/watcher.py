@@ -186,16 +186,18 @@ class WeightWatcher(Tools):
         Ids are those of the last analyze or describe. random: of the weights permuted, the draws of `randomize`.
         Raises OptionError if there is no such layer.
         """
+        from spinspectra.spectra.analyze import blas_threads
         from spinspectra.spectra.esd import esd
         from spinspectra.spectra.measure import precision_of
         from spinspectra.spectra.randomize import randomize
 
         found = self._find(model, layer, params).layer
         matrices = found.matrices()
-        spectrum = esd(matrices, precision=precision_of(found, matrices))
-        if random:
-            child = np.random.SeedSequence(self.seed, spawn_key=(found.index, 0))
-            spectrum = randomize(matrices, child, spectrum=spectrum).spectrum
+        with blas_threads(found):  # as analyze has it: sums differ in their last digits with the number of threads
+            spectrum = esd(matrices, precision=precision_of(found, matrices))
+            if random:
+                child = np.random.SeedSequence(self.seed, spawn_key=(found.index, 0))
+                spectrum = randomize(matrices, child, spectrum=spectrum).spectrum
         return spectrum.eigenvalues
 
     def get_Weights(  # noqa: N802
