@@ -1,6 +1,7 @@
 """Figures by matplotlib, one function a figure: each takes results and an optional Axes and returns the Axes."""
 
 from spinspectra.plots.bulk import marchenko_pastur_bulk
+from spinspectra.plots.density import density_of_states, specific_heat
 from spinspectra.plots.esd import esd_linear, esd_log_lin, esd_log_log, esd_randomized
 from spinspectra.plots.overview import alpha_against_gap, alpha_along_depth, esd_ridge
 from spinspectra.plots.save import layer_figures, save_figures, save_layer_figures, save_png
@@ -12,6 +13,7 @@ __all__ = [
     "alpha_against_gap",
     "alpha_against_xmin",
     "alpha_along_depth",
+    "density_of_states",
     "det_x",
     "esd_linear",
     "esd_log_lin",
@@ -24,4 +26,5 @@ __all__ = [
     "save_figures",
     "save_layer_figures",
     "save_png",
+    "specific_heat",
 ]
