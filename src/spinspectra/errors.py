@@ -39,3 +39,7 @@ class NonFiniteError(SpinSpectraError):
 
 class OptionError(SpinSpectraError):
     """An argument outside its range."""
+
+
+class DoubtWarning(UserWarning):
+    """A result that may be wrong by more than its errors say; the text tells why and what would help."""

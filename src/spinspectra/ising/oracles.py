@@ -6,19 +6,21 @@ frequent in every chain, so Z(beta) = Z(-beta).
 """
 
 import math
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from spinspectra.cores import n_cores
 from spinspectra.errors import OptionError
 from spinspectra.ising.chain import IsingChain
+from spinspectra.ising.kernels.gray import gray_moments
 
 _LARGEST = 20  # spins that are enumerated: 2^20 states
-_CHUNK_BITS = 11  # spins of which all states are held at once, beside the matrix they are multiplied with
+_CHUNK_BITS = 11  # spins turned one by one before the fields are computed anew
 _LN2 = math.log(2.0)
 
 Vector = NDArray[np.float64]
@@ -101,8 +103,8 @@ class Enumerated:
 class TwoLayers:
     """One matrix J, (m, n), real, of which the smaller side has at most 20 spins and the other any number.
 
-    Given the small side s, the fields h = s^T J on the other side are independent, and the sum over it is
-    prod_j 2 cosh(beta h_j). Half of the states of the small side do, since flipping all spins keeps E.
+    Half of the states of the small side do, since flipping all spins keeps E; the sum over the other side is a
+    product (`kernels.gray`).
     """
 
     matrix: NDArray[np.floating]
@@ -111,37 +113,44 @@ class TwoLayers:
         return IsingChain.from_matrices([self.matrix], "two layers")
 
     def ln_z(self, beta: float) -> float:
-        return self.ln_z_and_energy(beta)[0]
+        return float(self.moments([beta])[0][0])
 
     def mean_energy(self, beta: float) -> float:
         """U = <E> at beta."""
-        return self.ln_z_and_energy(beta)[1]
+        return float(self.moments([beta])[1][0])
 
-    def ln_z_and_energy(self, beta: float) -> tuple[float, float]:
-        """Z = sum_s w_s and U = - sum_s w_s sum_j h_j tanh(beta h_j) / Z in one pass; w_s = prod_j 2 cosh(beta h_j)."""
-        ln_weights, energies = [], []
-        for fields in self._fields():
-            size = np.abs(fields)
-            decay = np.exp(-2.0 * abs(beta) * size)  # 2 cosh(x) = e^|x| (1 + decay), tanh|x| = (1 - decay)/(1 + decay)
-            ln_weights.append(abs(beta) * size.sum(axis=1) + np.log1p(decay).sum(axis=1))
-            energies.append(-math.copysign(1.0, beta) * (size * (1.0 - decay) / (1.0 + decay)).sum(axis=1))
-        ln_weight, energy = np.concatenate(ln_weights), np.concatenate(energies)
-        ln_half = _log_sum_exp(ln_weight)
-        return _LN2 + ln_half, float(np.exp(ln_weight - ln_half) @ energy)
+    def moments(self, betas: ArrayLike) -> tuple[Vector, Vector, Vector]:
+        """ln Z, U = <E> and <E^2> - U^2 at each beta, (K,) each, all in one pass over the small side."""
+        signed = np.atleast_1d(np.asarray(betas, np.float64))
+        sums = np.array([part for part, _ in self._pass(np.abs(signed))])  # (parts, K, 4), see `gray_moments`
+        top = sums[:, :, 0].max(axis=0)
+        total = (np.exp(sums[:, :, :1] - top[:, None]) * sums[:, :, 1:]).sum(axis=0)
+        energy = total[:, 1] / total[:, 0]
+        return (
+            _LN2 + top + np.log(total[:, 0]),
+            np.where(signed < 0.0, -energy, energy),
+            total[:, 2] / total[:, 0] - energy**2,
+        )
 
     def ground_energy(self) -> float:
         """- max_s sum_j |s^T J|_j."""
-        return -max(float(np.abs(fields).sum(axis=1).max()) for fields in self._fields())
+        return min(lowest for _, lowest in self._pass(np.empty(0)))
 
-    def _fields(self) -> Iterator[Vector]:
-        """s^T J for every s whose last spin is up, (some states, larger side) at a time."""
-        matrix = self.matrix.astype(np.float64)
-        small = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    def _pass(self, betas: Vector) -> list[tuple[Vector, float]]:
+        """Sums and lowest energy of the states whose last spin is up, in parts of at most 2^11: no error adds up."""
+        matrix = np.asarray(self.matrix, np.float64)
+        small = np.ascontiguousarray(matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T)
         _require_small(small.shape[0])
         n_low = min(_CHUNK_BITS, small.shape[0] - 1)
-        low = states(n_low) @ small[:n_low]
-        for high in states(small.shape[0] - 1 - n_low):
-            yield low + np.append(high, 1.0) @ small[n_low:]
+
+        def part(high: Vector) -> tuple[Vector, float]:
+            sums = np.zeros((betas.size, 4))
+            sums[:, 0] = -np.inf
+            state = np.concatenate([np.ones(n_low), high, [1.0]])
+            return sums, gray_moments(small, state, n_low, betas, np.empty(small.shape[1]), sums)
+
+        with ThreadPoolExecutor(n_cores()) as pool:
+            return list(pool.map(part, states(small.shape[0] - 1 - n_low)))
 
 
 @dataclass(frozen=True)
