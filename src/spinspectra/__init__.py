@@ -29,6 +29,10 @@ _HOMES = {
     "energy_bounds": "spinspectra.ising",
     "load_spins": "spinspectra.ising",
     "save_spins": "spinspectra.ising",
+    "CheckpointError": "spinspectra.ising.checkpoint",
+    "DensityOfStates": "spinspectra.ising.density",
+    "density_of_states": "spinspectra.ising.sampling",
+    "thermodynamics": "spinspectra.ising.thermodynamics",
     "EffectiveSpace": "spinspectra.spectra",
     "LayerQuality": "spinspectra.spectra",
     "SetolVerdict": "spinspectra.spectra",
@@ -70,6 +74,10 @@ __all__ = [
     "energy_bounds",
     "load_spins",
     "save_spins",
+    "CheckpointError",
+    "DensityOfStates",
+    "density_of_states",
+    "thermodynamics",
     "EffectiveSpace",
     "LayerQuality",
     "MarchenkoPasturFit",
@@ -118,6 +126,10 @@ if TYPE_CHECKING:
         save_spins,
         shuffle,
     )
+    from spinspectra.ising.checkpoint import CheckpointError
+    from spinspectra.ising.density import DensityOfStates
+    from spinspectra.ising.sampling import density_of_states
+    from spinspectra.ising.thermodynamics import thermodynamics
     from spinspectra.layers import Layer, describe, read_layers
     from spinspectra.spectra import (
         EffectiveSpace,

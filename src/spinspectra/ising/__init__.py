@@ -1,4 +1,8 @@
-"""The network as a layered Ising model: chain, searches for its ground state, bounds on it."""
+"""The network as a layered Ising model: chain, searches for its ground state, bounds on it.
+
+Densities of states and their heat are in `sampling`, `density` and `thermodynamics`, not imported here: a search for
+the ground state need not wait for what they load.
+"""
 
 from spinspectra.ising.anneal import anneal
 from spinspectra.ising.bounds import EnergyBounds, energy_bounds

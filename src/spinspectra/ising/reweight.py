@@ -42,10 +42,11 @@ _WINDOW = 5.0  # of Sokal's self-consistent window, in autocorrelation times
 class HalfDensity:
     """ln g over the half range. Visited bins only, from E = 0 downwards.
 
-    index: place in EnergyBins, (K,). ln_g: natural log of the number of states in the bin, those of the mirror bin
-    not among them, (K,). stderr: standard error, (K,). counts: samples, (K,). replicates: ln_g of parts of the data,
-    whose standard error of the mean is that of ln_g, correlations between bins included, (many, K). ln_z,
-    ln_z_stderr: of each rung, (R,).
+    index: place in EnergyBins, n_bins and more for states below its range, (K,). ln_g: natural log of the number of
+    states in the bin, those of the mirror bin not among them, (K,). means: mean energy of these states, 0 around E = 0,
+    (K,). stderr: standard error of ln_g, (K,). counts: samples, (K,). replicates: ln_g of parts of the data, whose
+    standard error of the mean is that of ln_g, correlations between bins included, (many, K). ln_z, ln_z_stderr: of
+    each rung, (R,).
     """
 
     index: NDArray[np.int64]
@@ -99,16 +100,14 @@ def reweight(energies: Vector, betas: Vector, bins: EnergyBins, n_spins: int, bl
     index, ln_g, means, counts, influence = _ln_g(cells, fit, betas, x.ravel(), block.ravel(), influence_f)
     # float32 fields may put a ground state a little beyond the range
     means = np.clip(means, (index - 0.5) * bins.width, (index + 0.5) * bins.width)
-    inside = index < bins.n_bins
-    index, influence = index[inside], influence[:, inside]
     shift = n_spins * math.log(2.0)
-    ln_half = ln_g[inside] + shift - np.where(index == 0, 0.0, math.log(2.0))
+    ln_half = ln_g + shift - np.where(index == 0, 0.0, math.log(2.0))
     return HalfDensity(
         index,
         ln_half,
-        np.where(index == 0, 0.0, -means[inside]),
+        np.where(index == 0, 0.0, -means),
         _stderr(influence, runs),
-        counts[inside],
+        counts,
         _replicates(ln_half, influence, runs, blocks),
         shift - fit.f,
         _stderr(influence_f, runs),

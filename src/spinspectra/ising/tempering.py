@@ -127,7 +127,7 @@ def temper(
     after every round.
 
     `how` of the result tells the ladder, swap rates, round trips, autocorrelation times in sweeps, ln Z of every
-    rung, and the lowest energy sampled; energies below the range of `bins` count for the total only.
+    rung, and the lowest energy sampled. Energies below the range of `bins` have bins of their own on the same grid.
 
     Warns with DoubtWarning, also in `how["doubts"]`, if energies stay correlated for more than a twentieth of the run,
     or if runs differ by more than chance allows: what is frozen agrees with itself, so its errors come out too small.
