@@ -12,23 +12,7 @@ from safetensors.numpy import save_file
 
 from spinspectra import IsingChain, load_spins, shuffle
 from tests import minilm
-
-
-def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "spinspectra", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
-
-
-def tiny_opt(seed: int = 0, n_blocks: int = 2, d: int = 6) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    tensors = {}
-    for block in range(n_blocks):
-        stem = f"model.decoder.layers.{block}."
-        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            tensors[f"{stem}self_attn.{part}.weight"] = rng.standard_normal((d, d)).astype(np.float32)
-        tensors[f"{stem}fc1.weight"] = rng.standard_normal((4 * d, d)).astype(np.float32)
-        tensors[f"{stem}fc2.weight"] = rng.standard_normal((d, 4 * d)).astype(np.float32)
-    return tensors
+from tests.cli.helpers import run, tiny_opt
 
 
 @pytest.fixture
@@ -41,7 +25,7 @@ def model(tmp_path: Path) -> Path:
 def test_help_names_the_commands_and_loads_nothing_heavy() -> None:
     shown = run("--help")
     assert shown.returncode == 0
-    assert all(command in shown.stdout for command in ("describe", "ground", "demo"))
+    assert all(command in shown.stdout for command in ("describe", "ground", "dos", "heat", "demo"))
     code = (
         "import sys, spinspectra, spinspectra.cli.app\n"
         "heavy = {'torch', 'numba', 'numpy', 'scipy', 'pandas', 'huggingface_hub'} & set(sys.modules)\n"
@@ -220,13 +204,14 @@ def test_demo_tells_the_story() -> None:
     for name in ("initial", "memorising", "grokked", "degraded"):
         assert name in shown.stdout
     assert "What it shows" in shown.stdout
+    assert "What the heat shows" in shown.stdout
     assert "What the spectra show" in shown.stdout
 
 
 def test_demo_fits_a_terminal_of_80_columns() -> None:
     lines = run("demo").stdout.splitlines()
     rules = [len(line.rstrip()) for line in lines if "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in line]
-    assert len(rules) == 3
+    assert len(rules) == 4
     assert max(rules) <= 80
     assert max(map(len, lines)) <= 120
 

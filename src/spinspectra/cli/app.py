@@ -34,6 +34,8 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 MOST_SWEEPS = 100_000_000
 MOST_RESTARTS = 1_000_000
 MOST_REPLICAS = 1_000_000
+MOST_BINS = 10_000_000
+MOST_RUNS = 100_000
 LARGEST_SEED = 2**63 - 1
 
 
@@ -153,6 +155,92 @@ def ground(
     from spinspectra.studies.ground import Search
 
     run(model, blocks, prefix, Search(sweeps, restarts, seed), shuffled, bounds, output, as_json)
+
+
+@app.command()
+def dos(
+    model: Model,
+    shuffled: Annotated[bool, typer.Option("--shuffled", help="Also for the same weights shuffled.")] = False,
+    method: Annotated[str, typer.Option(help="tempering, or wang-landau: far slower, independent.")] = "tempering",
+    blocks: Annotated[int | None, typer.Option(help="Only the first so many blocks.", show_default="all")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Which stack of blocks, where a file holds several.", show_default="the only one")
+    ] = None,
+    bins: Annotated[int, typer.Option(help="Energy bins from the lowest energy to 0.", min=2, max=MOST_BINS)] = 2000,
+    sweeps: Annotated[
+        int | None, typer.Option(help="Tempering: recorded sweeps a run.", min=8, max=MOST_SWEEPS, show_default="1000")
+    ] = None,
+    runs: Annotated[
+        int | None, typer.Option(help="Tempering: independent runs.", min=1, max=MOST_RUNS, show_default="4")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Tempering: torch's name of one, such as cuda.", show_default="NumPy")
+    ] = None,
+    ln_f_end: Annotated[
+        float | None, typer.Option(help="Wang-Landau: the last ln f.", min=1e-12, max=1.0, show_default="1e-6")
+    ] = None,
+    windows: Annotated[
+        int | None, typer.Option(help="Wang-Landau: energy windows.", min=1, max=MOST_BINS, show_default="by bins")
+    ] = None,
+    teams: Annotated[
+        int | None, typer.Option(help="Wang-Landau: independent runs.", min=1, max=MOST_RUNS, show_default="8")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; the answer is the same.", min=1, max=4096, show_default="all cores")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="File that keeps the run, to go on after any interruption.", show_default=False)
+    ] = None,
+    checkpoint_every: Annotated[
+        float | None, typer.Option(help="Wang-Landau: seconds between checkpoints.", min=0.0, show_default="60")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint if it is there.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The density: .nc, or .dat.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Figure of ln g, a PNG file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Density of states of the network as an Ising model: its range of energies, its critical temperature."""
+    from spinspectra.cli.dos import Files, run, sampling_of
+
+    options = {
+        "sweeps": sweeps,
+        "runs": runs,
+        "device": device,
+        "ln_f_end": ln_f_end,
+        "n_windows": windows,
+        "teams": teams,
+        "checkpoint_every": checkpoint_every,
+    }
+    files = Files(checkpoint, resume, output, plot)
+    run(model, blocks, prefix, sampling_of(method, bins, seed, options), shuffled, workers, files, as_json)
+
+
+@app.command()
+def heat(
+    densities: Annotated[list[Path], typer.Argument(metavar="DOS...", help="Files of densities, .nc or .dat.")],
+    n_spins: Annotated[
+        int | None, typer.Option(help="Number of spins, for .dat files that do not say it.", min=1, show_default=False)
+    ] = None,
+    log_base: Annotated[str, typer.Option(help="Of a .dat file's second column: e, 10, or auto.")] = "auto",
+    convention: Annotated[
+        str, typer.Option(help="extensive: the physics'; paper: energies over the width, as arXiv 2209.08678 has it.")
+    ] = "extensive",
+    width: Annotated[
+        float | None, typer.Option(help="Width for the paper's convention.", show_default="the first file's, for all")
+    ] = None,
+    low: Annotated[float | None, typer.Option(help="Lowest temperature.", show_default="by the density")] = None,
+    high: Annotated[float | None, typer.Option(help="Highest temperature.", show_default="by the density")] = None,
+    points: Annotated[int, typer.Option(help="Temperatures.", min=2, max=1_000_000)] = 500,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="ln Z, U, C, F, S: .csv or .nc.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Figure of C(T), a PNG file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Heat of densities of states: energy, specific heat, entropy over temperature, and where the heat peaks."""
+    from spinspectra.cli.heat import Heating, Reading, run
+
+    heating = Heating(convention, width, low, high, points)
+    run(densities, Reading(n_spins, log_base), heating, output, plot, as_json)
 
 
 @app.command()

@@ -9,11 +9,14 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from spinspectra.cli.heat import plus_minus
 from spinspectra.cli.output import console, rounded_up, signed, table
 from spinspectra.demo import Checkpoint
+from spinspectra.demo.heat import HeatChapter, tell_heat
 from spinspectra.demo.spectra import MEASURES, SpectralChapter, layers_in_order, ranks, tell_spectra, way
 from spinspectra.demo.story import N_SHUFFLES, SWEEPS, Chapter, tell
 from spinspectra.spectra.columns import OVER_TRAINED_BELOW
+from spinspectra.studies.density import DensityResult
 
 READABLE = 116  # characters a line of running text, at most
 
@@ -21,6 +24,11 @@ INTRODUCTION = """\
 One small transformer learned to add modulo 59 from 40 % of all pairs. Here it is at four moments. Nothing below uses \
 data: first each network is turned into a layered Ising model (its weights are the couplings), and the lowest energy E \
 is sought by annealing. The null model is the same network with its weights shuffled: same values, no structure."""
+
+HEAT_INTRODUCTION = """\
+How many of the 2^N states have which energy: the density of states, sampled at many temperatures at once. Its range, \
+the width, is twice |E_min| by symmetry. The specific heat C tells at which temperature the network orders: T_c is \
+where C is largest, in the unit of the weights. Errors are one standard error."""
 
 SPECTRA_INTRODUCTION = """\
 The same four networks by their spectra, the eigenvalues of each weight matrix. alpha: exponent of the tail. \
@@ -37,6 +45,11 @@ def run() -> None:
     _print_text(out, INTRODUCTION)
     out.print(_energies(chapters))
     _print_points(out, "What it shows", _reading(chapters))
+    with _spinner("sampling", "density of states") as show:
+        heats = tell_heat(show)
+    _print_text(out, HEAT_INTRODUCTION)
+    out.print(_heats(heats))
+    _print_points(out, "What the heat shows", _heat_reading(heats))
     with _spinner("reading spectra", "spectra") as show:
         spectra = tell_spectra(show)
     _print_text(out, SPECTRA_INTRODUCTION)
@@ -44,7 +57,9 @@ def run() -> None:
     out.print(_alphas(spectra))
     _print_points(out, "What the spectra show", _spectral_reading(spectra))
     _print_text(
-        out, "Next: spinspectra ground MODEL --shuffled, and spinspectra analyze MODEL, for your own checkpoint."
+        out,
+        "Next: spinspectra ground MODEL --shuffled, spinspectra dos MODEL --shuffled and spinspectra analyze MODEL, "
+        "for your own checkpoint.",
     )
 
 
@@ -113,6 +128,48 @@ def _reading(chapters: list[Chapter]) -> list[str]:
         f"{energy['degraded']}. A low energy is a sign of structure, not of good structure; only its ratio, "
         f"{degraded.ratio:.2f}, fell.",
         "How far the search can be off is proved, not guessed: no state lies below the row that says so.",
+    ]
+
+
+def _heats(chapters: list[HeatChapter]) -> Table:
+    known = [chapter.checkpoint for chapter in chapters]
+    made = table("Density of states, trained and shuffled", "", *(one.name for one in known))
+    _add_known(made, known)
+    pairs = [(chapter.trained, chapter.shuffled) for chapter in chapters]
+    n = pairs[0][0].chain.n_spins
+    for word, at in (("trained", 0), ("shuffled", 1)):
+        made.add_row(f"width/N, {word}", *(f"{pair[at].density.width / n:.2f}" for pair in pairs))
+    for word, at in (("trained", 0), ("shuffled", 1)):
+        made.add_row(f"T_c, {word}", *(_peak(pair[at]) for pair in pairs))
+    made.add_row("T_c, ratio", *(f"{_ratio(chapter):.2f}" for chapter in chapters))
+    return made
+
+
+def _peak(result: DensityResult) -> str:
+    return plus_minus(result.heat.attrs["T_c"], result.heat.attrs["T_c_err"], figures=1)
+
+
+def _ratio(chapter: HeatChapter) -> float:
+    """T_c of the trained network over that of its shuffled twin."""
+    return float(chapter.trained.heat.attrs["T_c"] / chapter.shuffled.heat.attrs["T_c"])
+
+
+def _heat_reading(chapters: list[HeatChapter]) -> list[str]:
+    """What the table says, with its numbers."""
+    initial, memorising, grokked, degraded = chapters
+    trained = [_ratio(chapter) for chapter in chapters[1:]]
+    return [
+        f"Untrained, the network orders where its shuffled twin does (T_c {_ratio(initial):.2f} times the twin's); the "
+        f"three trained ones at {min(trained):.2f} to {max(trained):.2f} times their twins' temperature: a higher T_c "
+        "is the mark of training that the wider range of energies is, seen another way.",
+        f"Against its twin, grokked has the highest T_c ({_ratio(grokked):.2f}; memorising {_ratio(memorising):.2f}, "
+        f"degraded {_ratio(degraded):.2f})."
+        if _ratio(grokked) == max(trained)
+        else f"T_c does not rank them: memorising {_ratio(memorising):.2f}, grokked {_ratio(grokked):.2f}, degraded "
+        f"{_ratio(degraded):.2f} times their twins'.",
+        f"Take care: T_c itself carries the unit of the weights, and follows their size. {_peak(memorising.trained)}, "
+        f"{_peak(grokked.trained)} and {_peak(degraded.trained)} say little without the twins; and one shuffle is one "
+        "draw.",
     ]
 
 

@@ -55,11 +55,26 @@ def print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value, indent=2))
 
 
+def number_or_none(value: float) -> float | None:
+    """A number as JSON has it: null for NaN and infinity."""
+    return value if math.isfinite(value) else None
+
+
 def require_writable(output: Path) -> None:
     """Refuse before the work a folder that could not be written to after it; nothing is made here."""
     there = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise OptionError(f"-o {output}: {there} is no folder that can be written to; give another")
+
+
+def require_file(option: str, path: Path) -> None:
+    """Refuse before the work a file that could not be written after it; nothing is made here."""
+    if path.is_dir():
+        raise OptionError(f"{option} {path}: is a folder; give the name of a file")
+    parent = path.absolute().parent
+    there = next(folder for folder in (parent, *parent.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise OptionError(f"{option} {path}: {there} is no folder that can be written to; give another")
 
 
 @contextmanager
