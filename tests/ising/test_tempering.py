@@ -227,3 +227,17 @@ def test_bad_arguments_are_named(options, text):
 def test_nothing_is_left_beside_the_checkpoint(tmp_path):
     run(checkpoint=Path(tmp_path / "run.npz"))
     assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
+
+
+@pytest.mark.filterwarnings("ignore::spinspectra.errors.DoubtWarning")  # in one seed of fifty runs differ by chance
+def test_errors_cover_as_they_should():
+    """Of 50 seeds, the share of bins whose exact ln g lies within one standard error: 68 % if errors are right."""
+    system = ENUMERATED["deep"]
+    bins = EnergyBins(system.ground_energy(), 15)
+    exact = binned_ln_g(system.energies.ravel(), np.zeros(system.energies.size), bins)
+    off = []
+    for seed in range(50):
+        dos = temper(system.chain(), bins, seed=seed, sweeps=400, runs=2)
+        half = dos.energies < 0.5 * bins.width
+        off.append((dos.ln_g[half] - exact[bins.indices_of(dos.energies[half])]) / dos.stderr[half])
+    assert 0.55 < np.mean(np.abs(np.concatenate(off)) < 1.0) < 0.80

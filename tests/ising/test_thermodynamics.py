@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinspectra.errors import OptionError
-from spinspectra.ising import thermodynamics as module
+from spinspectra.ising import moments as module
 from spinspectra.ising.bins import EnergyBins
 from spinspectra.ising.density import DensityOfStates, from_half
 from spinspectra.ising.oracles import ConstantCouplings, OpenChain, SquareLattice, TwoLayers

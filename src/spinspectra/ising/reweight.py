@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.special import fdtri
+from scipy.special import fdtri, stdtrit
 
 from spinspectra.errors import SpinSpectraError
 from spinspectra.ising.bins import EnergyBins
@@ -34,6 +34,7 @@ _BLOCK_TIMES = 20  # autocorrelation times that a block lasts, where the run is 
 _BLOCKS = (4, 32)  # fewest and most in a run
 _DOUBT = 0.99  # runs that differ by more than so much of chance would allow, judged by the blocks, set the error
 _EDGE = 1e-6  # of |E_min|: float32 fields may put a ground state so far beyond the range
+_ONE_SIGMA = 0.8413447460685429  # standard normal distribution at 1
 _REPLICATES = 16
 _WINDOW = 5.0  # of Sokal's self-consistent window, in autocorrelation times
 
@@ -81,15 +82,18 @@ class _Fit:
 def reweight(energies: Vector, betas: Vector, bins: EnergyBins, n_spins: int, blocks: int | None = None) -> HalfDensity:
     """ln g from energies (runs, sweeps, R) sampled on the rungs betas (R,), ascending from 0.
 
-    blocks: blocks of equal length a run, over which errors are taken; default 4 to 32 of them, twenty
-    autocorrelation times long if that fits. Where runs differ by more than their blocks explain (F test, 1 %), the
-    error is that of the runs.
+    blocks: blocks of equal length a run, over which errors are taken; default 32, fewer if a run has not 64 sweeps. A
+    bin's error is the largest by these, by pairs of them, by fours, .. (Flyvbjerg, Petersen 1989), until they are as
+    long as the slowest rung needs (`n_blocks`): short blocks are many, long ones independent, and which matters differs
+    from bin to bin. Each is widened by Student's factor, so that it covers 68 %. Where runs differ by more than their
+    blocks explain (F test, 1 %), the error is that of the runs.
 
     Raises SpinSpectraError if neighbouring rungs have no energies in common.
     """
     runs = energies.shape[0]
     if blocks is None:
-        blocks = n_blocks(energies)
+        blocks = min(_BLOCKS[1], max(_BLOCKS[0], 1 << (energies.shape[1] // 2).bit_length() - 1))
+    fewest = min(n_blocks(energies), blocks)
     length = energies.shape[1] // blocks
     x = np.abs(energies[:, energies.shape[1] - blocks * length :, :])
     block = np.broadcast_to(np.arange(runs * blocks).reshape(runs, blocks, 1, 1), (runs, blocks, length, betas.size))
@@ -106,11 +110,11 @@ def reweight(energies: Vector, betas: Vector, bins: EnergyBins, n_spins: int, bl
         index,
         ln_half,
         np.where(index == 0, 0.0, -means),
-        _stderr(influence, runs),
+        _stderr(influence, runs, fewest),
         counts,
-        _replicates(ln_half, influence, runs, blocks),
+        _replicates(ln_half, influence, runs, fewest),
         shift - fit.f,
-        _stderr(influence_f, runs),
+        _stderr(influence_f, runs, fewest),
     )
 
 
@@ -246,39 +250,52 @@ def _ln_g(
     return index, np.log(total) - top, means, counts, influence
 
 
-def _stderr(influence: Vector, runs: int) -> Vector:
+def _stderr(influence: Vector, runs: int, fewest: int) -> Vector:
     """Standard error from the influences of blocks, (blocks, K), or of runs where these say clearly more."""
-    within, between = _variances(influence, runs)
-    return np.asarray(np.sqrt(np.where(_doubtful(influence, runs), between, within)))
+    within, between = _variances(influence, runs, fewest)
+    return np.asarray(np.sqrt(np.where(_doubtful(influence, runs, fewest), between, within)))
 
 
-def _variances(influence: Vector, runs: int) -> tuple[Vector, Vector]:
+def _variances(influence: Vector, runs: int, fewest: int) -> tuple[Vector, Vector]:
     """Of the sum of influences, from the spread of blocks and from that of whole runs (NaN for one run), (K,) each."""
-    n_blocks = influence.shape[0]
-    within = n_blocks / (n_blocks - 1) * (influence**2).sum(axis=0)
-    if runs == 1:
-        return within, np.full_like(within, np.nan)
-    return within, runs / (runs - 1) * (_grouped(influence, runs) ** 2).sum(axis=0)
+    within = np.max([_variance(influence, runs * n) for n in _parts(influence, runs, fewest)], axis=0)
+    return within, _variance(influence, runs) if runs > 1 else np.full_like(within, np.nan)
 
 
-def _doubtful(influence: Vector, runs: int) -> NDArray[np.bool_]:
+def _parts(influence: Vector, runs: int, fewest: int) -> list[int]:
+    """Parts a run, from one a block downwards by halves, to the first that are `fewest` or less."""
+    parts = [influence.shape[0] // runs]
+    while parts[-1] > fewest and parts[-1] % 2 == 0:
+        parts.append(parts[-1] // 2)
+    return parts
+
+
+def _variance(influence: Vector, groups: int) -> Vector:
+    """From the spread of so many groups, widened by Student's factor for as many, (K,)."""
+    factor = float(stdtrit(groups - 1.0, _ONE_SIGMA))
+    return np.asarray(factor**2 * groups / (groups - 1) * (_grouped(influence, groups) ** 2).sum(axis=0))
+
+
+def _doubtful(influence: Vector, runs: int, fewest: int) -> NDArray[np.bool_]:
     """Where runs differ by more than their blocks explain, (K,)."""
     if runs == 1:
         return np.zeros(influence.shape[1], np.bool_)
-    within, between = _variances(influence, runs)
-    return np.asarray(between > float(fdtri(runs - 1, influence.shape[0] - 1, _DOUBT)) * within)
+    within, between = _variances(influence, runs, fewest)
+    student = float(stdtrit(runs - 1.0, _ONE_SIGMA)) ** 2
+    return np.asarray(between > student * float(fdtri(runs - 1, influence.shape[0] - 1, _DOUBT)) * within)
 
 
 def _grouped(influence: Vector, groups: int) -> Vector:
     return np.asarray(influence.reshape(groups, -1, influence.shape[1]).sum(axis=1))
 
 
-def _replicates(ln_g: Vector, influence: Vector, runs: int, blocks: int) -> Vector:
+def _replicates(ln_g: Vector, influence: Vector, runs: int, fewest: int) -> Vector:
     """Values of ln g as independent as the data allow, whose standard error of the mean is that of ln g, (many, K).
 
     Pseudo-values of the jackknife (Efron, Tibshirani 1993, eq. 11.15) of groups of blocks, up to about 16; of whole
     runs, if these say more than blocks in over a twentieth of the bins.
     """
-    parts = max(k for k in range(1, blocks + 1) if blocks % k == 0 and (k == 1 or k * runs <= _REPLICATES))
-    groups = runs if runs > 1 and _doubtful(influence, runs).mean() > 0.05 else runs * parts
+    parts = [n for n in _parts(influence, runs, 1) if n <= min(fewest, max(_REPLICATES // runs, 1))]
+    doubtful = runs > 1 and bool(_doubtful(influence, runs, fewest).mean() > 0.05)
+    groups = runs if doubtful else runs * (parts[0] if parts else 1)
     return np.asarray(ln_g + groups * _grouped(influence, groups))

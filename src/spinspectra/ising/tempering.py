@@ -320,7 +320,7 @@ def _doubts(energies: NDArray[np.float64], betas: NDArray[np.float64]) -> list[s
         expected = 2.0 * times * energies.var(axis=(0, 1)) / sweeps
         between = energies.mean(axis=1).var(axis=0, ddof=1)
         apart = between > expected * chdtri(runs - 1.0, 1.0 - _DOUBT) / (runs - 1)
-        if apart.mean() > _DOUBTFUL_RUNGS:
+        if np.count_nonzero(apart) > max(1.0, _DOUBTFUL_RUNGS * betas.size):
             doubts.append(
                 f"runs differ by more than chance allows at {np.count_nonzero(apart)} of {betas.size} temperatures: "
                 "they are not in equilibrium; take more sweeps"

@@ -1,20 +1,20 @@
 """Heat of a density of states: U, C, F, S over temperature and the temperature of the specific-heat peak (k_B = 1).
 
-All sums are log-sum-exp sums over bins, of energies above the lowest one. Errors are those of ln g times the slopes of
-each quantity in ln g (the delta method): as the independent runs of the density vary together, where it has them, else
-with the bins taken as independent of one another.
+All sums are log-sum-exp sums over bins (`moments`). Errors are those of ln g: as the independent runs of the density
+vary together, where it has them, else with the bins taken as independent of one another.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinspectra.errors import OptionError
 from spinspectra.ising.density import DensityOfStates, Vector
+from spinspectra.ising.heat_peak import find_peak, peak_error, search, told
+from spinspectra.ising.moments import Levels, errors_of, over, quantities
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 Convention = Literal["extensive", "paper"]
 
 _QUANTITIES = ("ln_Z", "U", "C", "F", "S")
-_CHUNK = 1 << 21  # temperatures times bins held at once
-_GRID = 400  # temperatures searched for the peak, besides those given
-_HALVINGS = 40  # of the steps of that search, where a peak may hide
-_APART = 1e-9  # parts by which two temperatures of the search differ at least
-_LAST, _LAST_WEIGHT = 0.005, 0.05  # so few of the bins at the lower end may hold so much of the weight
-_NEARLY = 0.7  # of the highest C: the top of a peak, on which noise may put the highest point anywhere
-_DRAWS, _PLACES = 64, 101  # of ln g, within its errors, and temperatures at which each is searched
-_UNKNOWN = 0.01  # weight of bins of unknown error from which a propagated error is unknown too
 _LONG_NAMES = {
     "ln_Z": "ln of the partition function",
     "U": "mean energy",
@@ -37,35 +29,6 @@ _LONG_NAMES = {
     "F": "free energy",
     "S": "entropy",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Levels:
-    """Weights exp(ln_w - e / T) of bins e = lowest + above, (K,).
-
-    error: of ln_w, (K,), NaN where unknown. mirrored: bins err together with their mirror images. together: how ln_w
-    varies from run to run, (R, K), such that the squares of a quantity's R changes sum to its squared error; or None.
-    share: of all states, (K,); errors common to all bins do not count, since ln g was brought to a known total.
-    """
-
-    lowest: float
-    above: Vector
-    ln_w: Vector
-    error: Vector
-    mirrored: bool
-    together: Vector | None
-    share: Vector
-
-
-@dataclass(frozen=True, slots=True)
-class _Moments:
-    """At temperatures T, (n, 1): p and y = (e - U) / T, (n, K), 0 where p is; ln_z and u of e - lowest, (n,)."""
-
-    t: Vector
-    p: Vector
-    y: Vector
-    ln_z: Vector
-    u: Vector
 
 
 def thermodynamics(
@@ -105,17 +68,17 @@ def thermodynamics(
     if not scale > 0.0:
         raise OptionError("the density has a single bin, so no width to divide by; give width")
     levels = _levels(dos, convention, scale)
-    values, errors = _over(levels, t, _quantities), _over(levels, t, _errors)
-    grid, heat = _search(levels, t)
-    told = _told(levels, dos, grid, heat, dos.bin_width / scale)
-    t_c, c_max = _peak(levels, grid, heat, told if convention == "extensive" else np.ones_like(told))
+    values, errors = over(levels, t, quantities), over(levels, t, errors_of)
+    grid, heat = search(levels, t)
+    known = told(levels, dos, grid, heat, dos.bin_width / scale)
+    t_c, c_max = find_peak(levels, grid, heat, known if convention == "extensive" else np.ones_like(known))
     attributes = {
         "convention": convention,
         "n_spins": int(dos.n_spins),
         "T_c": t_c,
-        "T_c_err": _peak_error(levels, t_c, grid[heat >= _NEARLY * c_max]),
+        "T_c_err": peak_error(levels, t_c, grid, heat),
         "C_max": c_max,
-        "T_resolved": float(np.max(grid[~told], initial=0.0)),
+        "T_resolved": float(np.max(grid[~known], initial=0.0)),
         "errors": "bins taken as independent" if levels.together is None else f"spread of {len(levels.together)} runs",
     }
     return _dataset(t, values, errors, attributes | ({"width": scale} if convention == "paper" else {}))
@@ -139,14 +102,14 @@ def _checked(temperatures: ArrayLike, convention: str, width: float | None) -> V
     return t
 
 
-def _levels(dos: DensityOfStates, convention: str, scale: float) -> _Levels:
+def _levels(dos: DensityOfStates, convention: str, scale: float) -> Levels:
     per_weight = _per_weight(dos, convention)
     error, together = dos.stderr, None
     if dos.runs is not None and len(dos.runs) > 1:
         error, together = _together(dos.runs)
         together = together / per_weight
     energies = dos.energies if dos.means is None or convention == "paper" else dos.means
-    return _Levels(
+    return Levels(
         float(energies[0]) / scale,
         (energies - energies[0]) / scale,
         dos.ln_g / per_weight,
@@ -174,170 +137,6 @@ def _together(runs: Vector) -> tuple[Vector, Vector]:
     deviations -= np.where(known & several, deviations.sum(axis=0) / np.maximum(n, 1), 0.0)
     deviations /= np.sqrt(np.where(several, n * (n - 1.0), 1.0))
     return np.where(several, np.sqrt((deviations**2).sum(axis=0)), np.nan), deviations
-
-
-def _over(levels: _Levels, t: Vector, function: Callable[[_Levels, _Moments], Vector]) -> Vector:
-    """A function of moments, (quantities, n) each time, over all temperatures, some at a time."""
-    step = max(1, _CHUNK // levels.above.size)
-    parts = [function(levels, _moments(levels, t[at : at + step])) for at in range(0, t.size, step)]
-    return np.concatenate(parts, axis=1)
-
-
-def _moments(levels: _Levels, temperatures: Vector) -> _Moments:
-    t = temperatures[:, None]
-    exponents = levels.ln_w - levels.above / t
-    top = exponents.max(axis=1, keepdims=True)
-    weights = np.exp(exponents - top)
-    total = weights.sum(axis=1, keepdims=True)
-    p = weights / total
-    u = p @ levels.above
-    y = np.divide(levels.above - u[:, None], t, out=np.zeros_like(p), where=p > 0.0)
-    return _Moments(t, p, y, (top + np.log(total))[:, 0], u)
-
-
-def _heat(at: _Moments) -> Vector:
-    return np.asarray(np.einsum("tk,tk,tk->t", at.p, at.y, at.y))
-
-
-def _quantities(levels: _Levels, at: _Moments) -> Vector:
-    """ln Z, U, C, F, S, (5, n)."""
-    t = at.t[:, 0]
-    return np.stack(
-        [
-            at.ln_z - levels.lowest / t,
-            levels.lowest + at.u,
-            _heat(at),
-            levels.lowest - t * at.ln_z,
-            at.u / t + at.ln_z,
-        ]
-    )
-
-
-def _errors(levels: _Levels, at: _Moments) -> Vector:
-    """Standard errors of ln Z, U, C, F, S, (5, n), by their slopes d/d ln w_k."""
-    ln_z = at.p - levels.share
-    slopes_u = at.p * at.y  # of U / T
-    slopes_c = at.p * (at.y**2 - _heat(at)[:, None])
-    slopes = (ln_z, at.t * slopes_u, slopes_c, at.t * ln_z, ln_z + slopes_u)
-    return np.stack([_length(levels, at.p, slope) for slope in slopes])
-
-
-def _length(levels: _Levels, p: Vector, slopes: Vector) -> Vector:
-    """Standard error, (n,), of what has these slopes; NaN where bins of unknown error weigh too much. p: (n, K)."""
-    known = np.isfinite(levels.error)
-    if levels.together is not None:
-        changes = slopes @ levels.together.T
-    else:
-        changes = slopes * np.where(known, levels.error, 0.0)
-        if levels.mirrored:  # one draw of errors for a bin and its image: their slopes add first
-            half, odd = divmod(known.size, 2)
-            images = changes[:, : half + odd - 1 : -1]
-            changes = np.concatenate([changes[:, :half] + images, changes[:, half : half + odd]], axis=1)
-    length = np.sqrt(np.einsum("tk,tk->t", changes, changes))
-    return np.where(p[:, ~known].sum(axis=1) > _UNKNOWN, np.nan, length)
-
-
-def _search(levels: _Levels, temperatures: Vector) -> tuple[Vector, Vector]:
-    """Temperatures from the lowest to the highest given, ascending, and C there; no peak hides between two of them.
-
-    U is the integral of C. Where it rises by more than C on either side allows, C is higher in between: a step such
-    as that of an almost discontinuous transition, often far narrower than the grid.
-    """
-    ends = float(temperatures.min()), float(temperatures.max())
-    wanted = np.unique(np.concatenate([temperatures, np.geomspace(*ends, _GRID)]))
-    found = _t_u_heat(levels, wanted[np.diff(wanted, prepend=0.0) > _APART * wanted])
-    for _ in range(_HALVINGS):
-        grid, u, heat = found
-        mean = np.diff(u) / np.diff(grid)
-        hidden = mean > np.maximum(0.1 * heat.max(), 1.05 * np.maximum(heat[1:], heat[:-1]))
-        hidden &= np.diff(grid) > 4.0 * _APART * grid[1:]
-        if not hidden.any():
-            break
-        found = np.concatenate([found, _t_u_heat(levels, np.sqrt(grid[1:] * grid[:-1])[hidden])], axis=1)
-        found = found[:, np.argsort(found[0])]
-    return found[0], found[2]
-
-
-def _t_u_heat(levels: _Levels, temperatures: Vector) -> Vector:
-    """T, U, C, (3, n)."""
-    return np.concatenate([temperatures[None], _over(levels, temperatures, _quantities)[1:3]])
-
-
-def _told(levels: _Levels, dos: DensityOfStates, grid: Vector, heat: Vector, bin_width: float) -> NDArray[np.bool_]:
-    """Which temperatures the density tells of: energies spread over a bin or more, and not at the end of the visits."""
-    told = np.sqrt(heat) * grid >= bin_width
-    if dos.energies[0] - dos.bin_width > float(dos.how.get("e_min", dos.energies[0])):
-        n_last = max(1, round(_LAST * levels.above.size))
-        at_end = _over(levels, grid, lambda _, at: at.p[:, :n_last].sum(axis=1)[None])[0] > _LAST_WEIGHT
-        told &= ~np.logical_or.accumulate(at_end[::-1])[::-1]
-    return np.asarray(told)
-
-
-def _peak(levels: _Levels, grid: Vector, heat: Vector, told: NDArray[np.bool_]) -> tuple[float, float]:
-    """T and C of the highest peak of C on the grid where `told`, refined between its neighbours.
-
-    NaN if C is higher at an end, or beyond what is told.
-    """
-    from scipy.optimize import minimize_scalar
-
-    top = int(np.argmax(np.where(told, heat, -1.0)))
-    if not (told[top] and 0 < top < grid.size - 1 and heat[top] >= max(heat[top - 1], heat[top + 1])):
-        return math.nan, math.nan
-    found = minimize_scalar(
-        lambda t: -float(_heat(_moments(levels, np.array([t])))[0]),
-        bounds=(float(grid[top - 1]), float(grid[top + 1])),
-        method="bounded",
-        options={"xatol": 1e-9 * float(grid[top])},
-    )
-    return float(found.x), -float(found.fun)
-
-
-def _peak_error(levels: _Levels, t_c: float, around: Vector) -> float:
-    """Error of T_c: of the place of this peak, or, if larger, of which of many small peaks on a broad top is highest.
-
-    around: temperatures where C is nearly as high.
-    """
-    if math.isnan(t_c):
-        return math.nan
-    local = _slide_error(levels, t_c)
-    return max(local, _jump_error(levels, around)) if math.isfinite(local) else math.nan
-
-
-def _jump_error(levels: _Levels, around: Vector) -> float:
-    """Standard deviation of the highest C's place, as ln g varies by its errors; a broad top is known no better."""
-    if around.size < 2:
-        return 0.0
-    grid = np.geomspace(around[0], around[-1], _PLACES)
-    draws = _drawn(levels)
-    places = [
-        grid[np.argmax(_over(replace(levels, ln_w=levels.ln_w + draw), grid, lambda _, at: _heat(at)[None])[0])]
-        for draw in draws
-    ]
-    return float(np.std(places))
-
-
-def _drawn(levels: _Levels) -> Vector:
-    """Changes of ln w that are as likely as its errors say, (draws, K)."""
-    rng = np.random.default_rng(0)
-    if levels.together is not None:
-        return np.asarray(rng.standard_normal((_DRAWS, len(levels.together))) @ levels.together)
-    draws = rng.standard_normal((_DRAWS, levels.error.size)) * np.nan_to_num(levels.error)
-    if levels.mirrored:
-        half = levels.error.size // 2
-        draws[:, levels.error.size - half :] = draws[:, :half][:, ::-1]
-    return draws
-
-
-def _slide_error(levels: _Levels, t_c: float) -> float:
-    """By -d(C') / C'', where C' = dC/dT vanishes at T_c.
-
-    With m_n = <y^n>: T C' = m_3 - 2 m_2 and T^2 C'' = m_4 - 3 m_2^2 - 6 m_3 + 6 m_2.
-    """
-    at = _moments(levels, np.array([t_c]))
-    m2, m3, m4 = (float(at.p[0] @ at.y[0] ** power) for power in (2, 3, 4))
-    bend = m4 - 3.0 * m2**2 - 6.0 * m3 + 6.0 * m2
-    slopes = at.p * (at.y**3 - m3 - 3.0 * m2 * at.y - 2.0 * (at.y**2 - m2))
-    return t_c * float(_length(levels, at.p, slopes)[0]) / abs(bend) if bend else math.nan
 
 
 def _dataset(t: Vector, values: Vector, errors: Vector, attributes: Mapping[str, Any]) -> "xr.Dataset":

@@ -228,7 +228,8 @@ def _progress(state: Teams, options: Options) -> WangLandauProgress:
 def _share(state: Teams, options: Options) -> float:
     over = state.shut | state.done
     n_seen = np.count_nonzero(state.seen.any(axis=2), axis=2)
-    learned = np.minimum(1.0, state.n_tries * options.ln_f_end / np.maximum(n_seen, 1))
+    in_time = state.n_tries * options.ln_f_end / np.maximum(n_seen, 1)
+    learned = np.minimum(np.minimum(1.0, in_time), options.ln_f_end / state.ln_f)  # flatness may take far longer
     counted = np.minimum(1.0, state.n_produced / np.maximum(state.n_tries, 1))
     share = np.where(state.producing, 0.5 + 0.5 * counted, 0.5 * learned)
     return float(np.where(over, 1.0, share).min())
