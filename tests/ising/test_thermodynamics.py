@@ -3,6 +3,7 @@ of many noisy draws.
 """
 
 import math
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -217,6 +218,40 @@ def test_how_far_bins_blur_dense_levels(width):
     assert resolved * np.sqrt(exact(np.array([resolved]))[1]) == pytest.approx(width, rel=0.05)
     assert found.attrs["T_resolved"] == 0.0
     assert abs(thermodynamics(dos, 0.4 * resolved).C.item() - exact(np.array([0.4 * resolved]))[1].item()) > 5.0
+
+
+@pytest.mark.parametrize("width", [22, 62, 122])
+def test_mean_energies_of_bins_take_the_blur_away(width):
+    """The same bins with the mean of their levels: U is right to T, however many units of ln g a bin spans."""
+    bonds, levels, g = long_chain()
+    index = np.rint(levels / width).astype(int)
+    states, sums = (np.bincount(index - index[0], weights) for weights in (g, g * levels))
+    held = states > 0.0
+    dos = replace(
+        density(width * np.unique(index)[held], np.log(states[held]), 1001, width=width),
+        means=sums[held] / states[held],
+    )
+    temperatures = np.geomspace(1.05 * thermodynamics(dos, [1.0, 1000.0]).attrs["T_resolved"], 1000.0, 30)
+    y = bonds / temperatures[:, None]
+    found = thermodynamics(dos, temperatures)
+    assert np.all(np.abs(found.U + (bonds * np.tanh(y)).sum(axis=1)) < temperatures)
+    assert np.all(np.abs(found.C - (y**2 / np.cosh(y) ** 2).sum(axis=1)) < 1.1)  # of up to 314
+    centred = thermodynamics(replace(dos, means=None), temperatures)
+    assert abs(centred.U[0] - found.U[0]) > 0.15 * width
+
+
+def test_a_density_that_ends_above_the_ground_state_tells_nothing_below_its_end():
+    levels, ln_g = ConstantCouplings((40, 60), (1.0,)).ln_g()
+    whole, kept = density(levels, ln_g, 100), levels > 0.9 * levels[0]
+    cut = replace(density(levels[kept], ln_g[kept], 100, width=whole.bin_width), how={"e_min": levels[0]})
+    temperatures = np.geomspace(1.0, 500.0, 100)
+    exact, found = thermodynamics(whole, temperatures), thermodynamics(cut, temperatures)
+    limit = found.attrs["T_resolved"]
+    assert 0.3 * exact.attrs["T_c"] < limit < exact.attrs["T_c"]
+    assert found.attrs["T_c"] == pytest.approx(exact.attrs["T_c"], rel=1e-3)
+    told = temperatures > limit
+    assert found.C.to_numpy()[told] == pytest.approx(exact.C.to_numpy()[told], rel=0.3)
+    assert thermodynamics(replace(cut, how={}), temperatures).attrs["T_resolved"] < limit
 
 
 # Errors

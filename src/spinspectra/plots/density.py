@@ -73,7 +73,7 @@ def specific_heat(heats: "Mapping[str, xr.Dataset]", *, title: str = "", ax: "Ax
     if peaks:
         notes.append("dotted: T_c, where C is largest")
     if (blurred := max(float(heat.attrs["T_resolved"]) for heat in heats.values())) > 0.0:
-        notes.append(f"up to T = {blurred:.2g} energies spread over less than a bin")
+        notes.append(f"C is not resolved up to T = {blurred:.2g}")
     return style.finish(ax, title, xlabel, ylabel, notes + _notes(known, len(heats)))
 
 
