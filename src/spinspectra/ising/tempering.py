@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri
 
 from spinspectra.cores import n_cores
 from spinspectra.errors import DoubtWarning, OptionError
@@ -24,6 +23,7 @@ from spinspectra.ising.bins import EnergyBins
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.checkpoint import chain_digest, read_checkpoint, write_checkpoint
 from spinspectra.ising.density import DensityOfStates, from_half
+from spinspectra.ising.equilibrium import equilibrium_doubts
 from spinspectra.ising.heat_bath import heat_bath, load, one_thread, sweep, uniforms, unload
 from spinspectra.ising.ladder import Places, cooling_betas, make_ladder, start_places, swap_often
 from spinspectra.ising.reweight import autocorrelation_times, n_blocks, reweight
@@ -32,8 +32,6 @@ from spinspectra.seeds import Seed, seed_sequence
 _LAYOUT = 1  # of a checkpoint's arrays and of what is drawn when; a change makes old checkpoints another run's
 _ROUNDS = 64
 _SWAP_RATE = 0.35
-_ENOUGH_TIMES = 20  # autocorrelation times that a run should last at each rung
-_DOUBT, _DOUBTFUL_RUNGS = 0.99, 0.1  # runs differ more than chance would allow, at more than this share of rungs
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,33 +303,10 @@ def _report(task: _Task, states: list[_Run], number: int) -> TemperingRound:
     )
 
 
-def _doubts(energies: NDArray[np.float64], betas: NDArray[np.float64]) -> list[str]:
-    """Signs that runs are not in equilibrium, or not long enough to tell; energies (runs, sweeps, R)."""
-    runs, sweeps, _ = energies.shape
-    times = autocorrelation_times(energies)
-    doubts = []
-    if (slow := np.flatnonzero(times * _ENOUGH_TIMES > sweeps)).size:
-        cold, hot = 1.0 / betas[slow[-1]], 1.0 / betas[max(slow[0], 1)]
-        doubts.append(
-            f"energies stay alike for up to {times.max():.0f} of {sweeps} sweeps at T = {cold:.3g} to {hot:.3g}: "
-            "errors there may be larger than they seem; take more sweeps"
-        )
-    if runs > 1:
-        expected = 2.0 * times * energies.var(axis=(0, 1)) / sweeps
-        between = energies.mean(axis=1).var(axis=0, ddof=1)
-        apart = between > expected * chdtri(runs - 1.0, 1.0 - _DOUBT) / (runs - 1)
-        if np.count_nonzero(apart) > max(1.0, _DOUBTFUL_RUNGS * betas.size):
-            doubts.append(
-                f"runs differ by more than chance allows at {np.count_nonzero(apart)} of {betas.size} temperatures: "
-                "they are not in equilibrium; take more sweeps"
-            )
-    return doubts
-
-
 def _density(task: _Task, states: list[_Run], bins: EnergyBins, identity: dict[str, Any]) -> DensityOfStates:
     energies = np.stack([state.energies for state in states])
     half = reweight(energies, task.betas, bins, task.chain.n_spins)
-    doubts = _doubts(energies, task.betas)
+    doubts = equilibrium_doubts(energies, task.betas)
     for doubt in doubts:
         warnings.warn(doubt, DoubtWarning, stacklevel=3)
     how = identity | {
