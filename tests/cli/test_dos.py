@@ -20,9 +20,9 @@ from tests.cli.helpers import run, tiny_opt
 
 FAST = ("--bins", "40", "--sweeps", "200", "--runs", "2")
 METHODS = {
-    "tempering": ("--bins", "40", "--sweeps", "3000", "--runs", "2"),
+    "tempering": ("--bins", "40", "--sweeps", "2000", "--runs", "2"),
     "wang-landau": (
-        *("--method", "wang-landau", "--bins", "40", "--teams", "2", "--windows", "2", "--ln-f-end", "2e-6"),
+        *("--method", "wang-landau", "--bins", "40", "--teams", "2", "--windows", "2", "--ln-f-end", "4e-6"),
         *("--checkpoint-every", "0.1"),
     ),
 }
