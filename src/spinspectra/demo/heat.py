@@ -2,15 +2,17 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spinspectra.demo import Checkpoint, checkpoints
 from spinspectra.errors import DoubtWarning
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.shuffle import shuffle
+from spinspectra.ising.temperatures import temperature_grid
+from spinspectra.ising.thermodynamics import thermodynamics
 from spinspectra.studies.density import DensityResult, Sampling, find_density
 
-SWEEPS = 400
+SWEEPS = 600
 SAMPLING = Sampling(n_bins=500, options={"sweeps": SWEEPS, "runs": 2})
 
 
@@ -34,7 +36,12 @@ def tell_heat(progress: Callable[[str], None] = lambda _: None) -> list[HeatChap
 
 
 def _sample(chain: IsingChain) -> DensityResult:
-    """So few sweeps leave the coldest rungs out of equilibrium, but they lie far below the peak of the heat."""
+    """So few sweeps leave the coldest rungs out of equilibrium: C is looked at from a quarter of the temperature at
+    which half of the lowest energy is reached, and T_c lies near that one.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DoubtWarning)
-        return find_density(chain, SAMPLING)
+        found = find_density(chain, SAMPLING)
+    halfway = float(temperature_grid(found.density)[-1]) / 10.0
+    grid = temperature_grid(found.density, low=0.25 * halfway)
+    return replace(found, heat=thermodynamics(found.density, grid))
