@@ -17,3 +17,8 @@ def seed_sequence(seed: Seed) -> np.random.SeedSequence:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise OptionError(f"seed={seed!r}: give a non-negative integer or a numpy SeedSequence")
     return np.random.SeedSequence(int(seed))
+
+
+def child_seed(root: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
+    """The child of a purpose and place, whichever others are asked for: nothing to be kept between rounds."""
+    return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, *key))

@@ -192,6 +192,8 @@ def test_heat_of_a_sampled_density(model: Path, tmp_path: Path) -> None:
         (("--n-spins", "64", "--width", "2"), "width belongs to convention='paper'"),
         (("--n-spins", "64", "--low", "3", "--high", "2"), "the low temperature comes first"),
         (("--n-spins", "64", "-o", "x.txt"), "the name must end in .csv or .nc"),
+        (("--n-spins", "64", "--convention", "paper", "--width", "0"), "width=0.0: give a finite number above zero"),
+        (("--n-spins", "64", "--convention", "paper", "--low", "0"), "finite and above zero"),
     ],
 )
 def test_heat_refuses_in_one_line(options: tuple[str, ...], said: str) -> None:

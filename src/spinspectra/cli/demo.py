@@ -12,11 +12,10 @@ from rich.text import Text
 from spinspectra.cli.heat import plus_minus
 from spinspectra.cli.output import console, rounded_up, signed, table
 from spinspectra.demo import Checkpoint
-from spinspectra.demo.heat import HeatChapter, tell_heat
+from spinspectra.demo.heat import HeatChapter, Heated, tell_heat
 from spinspectra.demo.spectra import MEASURES, SpectralChapter, layers_in_order, ranks, tell_spectra, way
 from spinspectra.demo.story import N_SHUFFLES, SWEEPS, Chapter, tell
 from spinspectra.spectra.columns import OVER_TRAINED_BELOW
-from spinspectra.studies.density import DensityResult
 
 READABLE = 116  # characters a line of running text, at most
 
@@ -136,7 +135,7 @@ def _heats(chapters: list[HeatChapter]) -> Table:
     made = table("Density of states, trained and shuffled", "", *(one.name for one in known))
     _add_known(made, known)
     pairs = [(chapter.trained, chapter.shuffled) for chapter in chapters]
-    n = pairs[0][0].chain.n_spins
+    n = pairs[0][0].density.n_spins
     for word, at in (("trained", 0), ("shuffled", 1)):
         made.add_row(f"width/N, {word}", *(f"{pair[at].density.width / n:.2f}" for pair in pairs))
     for word, at in (("trained", 0), ("shuffled", 1)):
@@ -145,7 +144,7 @@ def _heats(chapters: list[HeatChapter]) -> Table:
     return made
 
 
-def _peak(result: DensityResult) -> str:
+def _peak(result: Heated) -> str:
     return plus_minus(result.heat.attrs["T_c"], result.heat.attrs["T_c_err"], figures=1)
 
 

@@ -14,7 +14,7 @@ from typing import Any, cast, get_args
 from spinspectra.cli.heat import plus_minus
 from spinspectra.cli.output import console, number_or_none, print_json, require_file, signed, table
 from spinspectra.cli.sampling_bar import sampling_bar
-from spinspectra.errors import OptionError
+from spinspectra.errors import DoubtWarning, OptionError
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.sampling import Method, options_of
 from spinspectra.studies.density import DensityResult, Sampling, find_density
@@ -50,15 +50,13 @@ def run(
     if shuffled:
         chains["shuffled"] = shuffled_twin(chain, Search(seed=sampling.seed))
     found: dict[str, DensityResult] = {}
-    doubts: dict[str, list[str]] = {}
     with _threads(workers) as pool:
         for name, one in chains.items():
             checkpoint = None if files.checkpoint is None else twin_path(files.checkpoint, name)
-            with warnings.catch_warnings(record=True) as told, _sayings_on_interrupt(checkpoint):
-                warnings.simplefilter("always")
+            with warnings.catch_warnings(), _sayings_on_interrupt(checkpoint):
+                warnings.simplefilter("ignore", DoubtWarning)  # shown below, from the density
                 with sampling_bar(name, one.n_spins) as progress:
                     found[name] = find_density(one, sampling, checkpoint, pool, progress)
-            doubts[name] = [str(one.message) for one in told]
             if files.output is not None:  # at once: the next one may take hours
                 files.output.parent.mkdir(parents=True, exist_ok=True)
                 found[name].density.save(twin_path(files.output, name))
@@ -69,9 +67,9 @@ def run(
         densities = {name: result.density for name, result in found.items()}
         save_png(density_of_states(densities, title=chain.source), files.plot)
     if as_json:
-        print_json(_as_json(chain, found, doubts))
+        print_json(_as_json(chain, found))
     else:
-        _show(chain, found, doubts, files)
+        _show(chain, found, files)
 
 
 def sampling_of(method: str, n_bins: int, seed: int, options: dict[str, Any]) -> Sampling:
@@ -123,7 +121,7 @@ def _sayings_on_interrupt(checkpoint: Path | None) -> Iterator[None]:
         raise
 
 
-def _show(chain: IsingChain, found: dict[str, DensityResult], doubts: dict[str, list[str]], files: Files) -> None:
+def _show(chain: IsingChain, found: dict[str, DensityResult], files: Files) -> None:
     out = console()
     title = f"{chain.source}: N = {chain.n_spins:,} spins, B = {chain.n_bonds:,} bonds"
     made = table(title, "weights", "width/N", "lowest E/N", "T_c", "C(T_c)/N", "error of ln g / N", "bins", "seconds")
@@ -145,13 +143,18 @@ def _show(chain: IsingChain, found: dict[str, DensityResult], doubts: dict[str, 
         out.print(
             f"  The trained network's range of energies is {widths[0] / widths[1]:.2f} times its shuffled twin's."
         )
-    for name, lines in doubts.items():
-        for line in lines:
+    for name, result in found.items():
+        for line in doubts_of(result):
             out.print(f"  Doubt ({name}): {line}", markup=False)
     for path in (files.output, files.plot):
         if path is not None:
             names = found if path is files.output else ["trained"]
             out.print(f"  Written: {', '.join(printable(str(twin_path(path, name))) for name in names)}", markup=False)
+
+
+def doubts_of(result: DensityResult) -> list[str]:
+    """What the sampler said of its own result."""
+    return list(result.density.how.get("doubts", []))
 
 
 def largest_error(result: DensityResult) -> float:
@@ -160,7 +163,7 @@ def largest_error(result: DensityResult) -> float:
     return max(known) / result.chain.n_spins if known else math.nan
 
 
-def _as_json(chain: IsingChain, found: dict[str, DensityResult], doubts: dict[str, list[str]]) -> dict[str, Any]:
+def _as_json(chain: IsingChain, found: dict[str, DensityResult]) -> dict[str, Any]:
     made: dict[str, Any] = {"source": chain.source, "n_spins": chain.n_spins, "n_bonds": chain.n_bonds}
     for name, result in found.items():
         density, heat = result.density, result.heat
@@ -171,7 +174,7 @@ def _as_json(chain: IsingChain, found: dict[str, DensityResult], doubts: dict[st
             "largest_stderr_per_spin": number_or_none(largest_error(result)),
             "bins": density.energies.size,
             "seconds": result.seconds,
-            "doubts": doubts[name],
+            "doubts": doubts_of(result),
             "how": dict(density.how),
         }
     return made

@@ -87,9 +87,10 @@ def _read(path: Path, reading: Reading) -> DensityOfStates:
 
 def _heat(density: DensityOfStates, first: DensityOfStates, heating: Heating) -> "xr.Dataset":
     if heating.convention == "paper":
-        low, high = heating.low or 0.002, heating.high or 1.0
-        grid = np.linspace(low, high, heating.points)
-        return thermodynamics(density, grid, "paper", width=heating.width or first.width)
+        low = 0.002 if heating.low is None else heating.low
+        high = 1.0 if heating.high is None else heating.high
+        width = first.width if heating.width is None else heating.width
+        return thermodynamics(density, np.linspace(low, high, heating.points), "paper", width=width)
     grid = temperature_grid(density, heating.points, heating.low, heating.high)
     return thermodynamics(density, grid, "extensive", width=heating.width)
 

@@ -2,18 +2,32 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spinspectra.demo import Checkpoint, checkpoints
 from spinspectra.errors import DoubtWarning
 from spinspectra.ising.chain import IsingChain
+from spinspectra.ising.density import DensityOfStates
+from spinspectra.ising.sampling import density_of_states
 from spinspectra.ising.shuffle import shuffle
-from spinspectra.ising.temperatures import temperature_grid
+from spinspectra.ising.temperatures import halfway_temperature, temperature_grid
 from spinspectra.ising.thermodynamics import thermodynamics
-from spinspectra.studies.density import DensityResult, Sampling, find_density
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SWEEPS = 600
-SAMPLING = Sampling(n_bins=500, options={"sweeps": SWEEPS, "runs": 2})
+_N_BINS, _RUNS = 500, 2
+_COLDEST = 0.25  # of the halfway temperature, near which T_c lies: colder rungs are not in equilibrium so soon
+
+
+@dataclass(frozen=True, slots=True)
+class Heated:
+    """A density of states and its heat."""
+
+    density: DensityOfStates
+    heat: "xr.Dataset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +35,8 @@ class HeatChapter:
     """One checkpoint's density of states and heat, and those of the same weights shuffled once."""
 
     checkpoint: Checkpoint
-    trained: DensityResult
-    shuffled: DensityResult
+    trained: Heated
+    shuffled: Heated
 
 
 def tell_heat(progress: Callable[[str], None] = lambda _: None) -> list[HeatChapter]:
@@ -31,17 +45,13 @@ def tell_heat(progress: Callable[[str], None] = lambda _: None) -> list[HeatChap
     for checkpoint in checkpoints():
         progress(checkpoint.name)
         chain = IsingChain.from_weights(checkpoint.weights)
-        chapters.append(HeatChapter(checkpoint, _sample(chain), _sample(shuffle(chain, seed=0))))
+        chapters.append(HeatChapter(checkpoint, _heated(chain), _heated(shuffle(chain, seed=0))))
     return chapters
 
 
-def _sample(chain: IsingChain) -> DensityResult:
-    """So few sweeps leave the coldest rungs out of equilibrium: C is looked at from a quarter of the temperature at
-    which half of the lowest energy is reached, and T_c lies near that one.
-    """
+def _heated(chain: IsingChain) -> Heated:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DoubtWarning)
-        found = find_density(chain, SAMPLING)
-    halfway = float(temperature_grid(found.density)[-1]) / 10.0
-    grid = temperature_grid(found.density, low=0.25 * halfway)
-    return replace(found, heat=thermodynamics(found.density, grid))
+        warnings.simplefilter("ignore", DoubtWarning)  # of temperatures that are not looked at
+        density = density_of_states(chain, n_bins=_N_BINS, sweeps=SWEEPS, runs=_RUNS)
+    grid = temperature_grid(density, low=_COLDEST * halfway_temperature(density))
+    return Heated(density, thermodynamics(density, grid))

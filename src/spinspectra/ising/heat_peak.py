@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.ising.density import DensityOfStates, Vector
-from spinspectra.ising.moments import Levels, heat_of, length, moments, over, quantities
+from spinspectra.ising.moments import Levels, heat_of, moments, over, quantities, standard_error
 
 _GRID = 400  # temperatures searched for the peak, besides those given
 _HALVINGS = 40  # of the steps of that search, where a peak may hide
@@ -45,12 +45,12 @@ def _t_u_heat(levels: Levels, temperatures: Vector) -> Vector:
 
 def told(levels: Levels, dos: DensityOfStates, grid: Vector, heat: Vector, bin_width: float) -> NDArray[np.bool_]:
     """Which temperatures the density tells of: energies spread over a bin or more, and not at the end of the visits."""
-    told = np.sqrt(heat) * grid >= bin_width
+    known = np.sqrt(heat) * grid >= bin_width
     if dos.energies[0] - dos.bin_width > float(dos.how.get("e_min", dos.energies[0])):
         n_last = max(1, round(_LAST * levels.above.size))
         at_end = over(levels, grid, lambda _, at: at.p[:, :n_last].sum(axis=1)[None])[0] > _LAST_WEIGHT
-        told &= ~np.logical_or.accumulate(at_end[::-1])[::-1]
-    return np.asarray(told)
+        known &= ~np.logical_or.accumulate(at_end[::-1])[::-1]
+    return np.asarray(known)
 
 
 def find_peak(levels: Levels, grid: Vector, heat: Vector, told: NDArray[np.bool_]) -> tuple[float, float]:
@@ -118,4 +118,4 @@ def _slide_error(levels: Levels, t_c: float) -> float:
     m2, m3, m4 = (float(at.p[0] @ at.y[0] ** power) for power in (2, 3, 4))
     bend = m4 - 3.0 * m2**2 - 6.0 * m3 + 6.0 * m2
     slopes = at.p * (at.y**3 - m3 - 3.0 * m2 * at.y - 2.0 * (at.y**2 - m2))
-    return t_c * float(length(levels, at.p, slopes)[0]) / abs(bend) if bend else math.nan
+    return t_c * float(standard_error(levels, at.p, slopes)[0]) / abs(bend) if bend else math.nan

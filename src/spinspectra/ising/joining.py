@@ -8,13 +8,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
+from spinspectra.ising.student import student_factor
 from spinspectra.ising.windows import Windows
 
 Range = Literal["half", "whole", "part"]
-
-_ONE_SIGMA = 0.8413447460685429  # standard normal distribution at 1
 
 
 def join_windows(windows: Windows, ln_g: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,7 +101,7 @@ def mean_and_error(runs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     seen, several = n_held > 0, n_held > 1
     mean[seen] = np.nanmean(runs[:, seen], axis=0)
     variance = np.nanvar(runs[:, several], axis=0, ddof=1)
-    factor = stdtrit(n_held[several] - 1.0, _ONE_SIGMA)
+    factor = student_factor(n_held[several])
     error[several] = np.sqrt(_smoothed(variance) / n_held[several]) * factor
     return mean, error
 

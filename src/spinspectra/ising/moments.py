@@ -87,10 +87,10 @@ def errors_of(levels: Levels, at: Moments) -> Vector:
     slopes_u = at.p * at.y  # of U / T
     slopes_c = at.p * (at.y**2 - heat_of(at)[:, None])
     slopes = (ln_z, at.t * slopes_u, slopes_c, at.t * ln_z, ln_z + slopes_u)
-    return np.stack([length(levels, at.p, slope) for slope in slopes])
+    return np.stack([standard_error(levels, at.p, slope) for slope in slopes])
 
 
-def length(levels: Levels, p: Vector, slopes: Vector) -> Vector:
+def standard_error(levels: Levels, p: Vector, slopes: Vector) -> Vector:
     """Standard error, (n,), of what has these slopes; NaN where bins of unknown error weigh too much. p: (n, K)."""
     known = np.isfinite(levels.error)
     if levels.together is not None:

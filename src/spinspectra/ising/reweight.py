@@ -19,10 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.special import fdtri, stdtrit
+from scipy.special import fdtri
 
 from spinspectra.errors import SpinSpectraError
 from spinspectra.ising.bins import EnergyBins
+from spinspectra.ising.student import student_factor
 
 Vector = NDArray[np.float64]
 
@@ -34,7 +35,6 @@ _BLOCK_TIMES = 20  # autocorrelation times that a block lasts, where the run is 
 _BLOCKS = (4, 32)  # fewest and most in a run
 _DOUBT = 0.99  # runs that differ by more than so much of chance would allow, judged by the blocks, set the error
 _EDGE = 1e-6  # of |E_min|: float32 fields may put a ground state so far beyond the range
-_ONE_SIGMA = 0.8413447460685429  # standard normal distribution at 1
 _REPLICATES = 16
 _WINDOW = 5.0  # of Sokal's self-consistent window, in autocorrelation times
 
@@ -272,7 +272,7 @@ def _parts(influence: Vector, runs: int, fewest: int) -> list[int]:
 
 def _variance(influence: Vector, groups: int) -> Vector:
     """From the spread of so many groups, widened by Student's factor for as many, (K,)."""
-    factor = float(stdtrit(groups - 1.0, _ONE_SIGMA))
+    factor = float(student_factor(groups))
     return np.asarray(factor**2 * groups / (groups - 1) * (_grouped(influence, groups) ** 2).sum(axis=0))
 
 
@@ -281,7 +281,7 @@ def _doubtful(influence: Vector, runs: int, fewest: int) -> NDArray[np.bool_]:
     if runs == 1:
         return np.zeros(influence.shape[1], np.bool_)
     within, between = _variances(influence, runs, fewest)
-    student = float(stdtrit(runs - 1.0, _ONE_SIGMA)) ** 2
+    student = float(student_factor(runs)) ** 2
     return np.asarray(between > student * float(fdtri(runs - 1, influence.shape[0] - 1, _DOUBT)) * within)
 
 

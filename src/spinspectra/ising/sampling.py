@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from spinspectra import __version__
 from spinspectra.errors import OptionError
 from spinspectra.ising.anneal import anneal
@@ -18,12 +16,12 @@ from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.density import DensityOfStates
 from spinspectra.ising.tempering import temper
 from spinspectra.ising.wang_landau import wang_landau
-from spinspectra.seeds import Seed, seed_sequence
+from spinspectra.seeds import Seed, child_seed, seed_sequence
 
 Method = Literal["tempering", "wang-landau"]
 
 N_BINS = 2000
-_SEARCH = 2  # purpose of random numbers, last in the spawn key; the samplers' own begin with 0 and 1
+_SEARCH = 2  # purpose of random numbers, last in the spawn key; the samplers' own keys are longer
 _SEARCH_SWEEPS, _SEARCH_BONDS, _MOST_SEARCHES = 2000, 10_000_000, 16
 _SAMPLERS: dict[str, Callable[..., DensityOfStates]] = {"tempering": temper, "wang-landau": wang_landau}
 _COMMON = {"chain", "bins", "seed", "checkpoint", "executor", "progress"}
@@ -84,7 +82,7 @@ def lowest_energy(chain: IsingChain, seed: Seed = 0) -> float:
     """
     root = seed_sequence(seed)
     restarts = min(max(_SEARCH_BONDS // chain.n_bonds, 1), _MOST_SEARCHES)
-    child = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, _SEARCH))
+    child = child_seed(root, _SEARCH)
     found = anneal(chain, _SEARCH_SWEEPS, child, restarts)
     if not found.energy < 0.0:
         raise OptionError(f"{chain.source}: every coupling is zero, so all states have one energy")

@@ -23,10 +23,15 @@ def temperature_grid(
     if n < 2:
         raise OptionError(f"n={n}: give at least 2 temperatures")
     low = _COLD / _slope(density, 1.0 - _SHARE, 1.0) if low is None else low
-    high = _HOT / _slope(density, 0.4, 0.6) if high is None else high
+    high = _HOT * halfway_temperature(density) if high is None else high
     if not (np.isfinite(low) and np.isfinite(high) and 0.0 < low < high):
         raise OptionError(f"temperatures from {low:g} to {high:g}: give limits above zero, the lower one first")
     return np.geomspace(low, high, n)
+
+
+def halfway_temperature(density: DensityOfStates) -> float:
+    """At which about half of the lowest energy is reached, unit of the weights; NaN if ln g does not rise there."""
+    return 1.0 / _slope(density, 0.4, 0.6)
 
 
 def _slope(density: DensityOfStates, start: float, end: float) -> float:

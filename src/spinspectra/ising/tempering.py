@@ -27,7 +27,7 @@ from spinspectra.ising.equilibrium import equilibrium_doubts
 from spinspectra.ising.heat_bath import heat_bath, load, one_thread, sweep, uniforms, unload
 from spinspectra.ising.ladder import Places, cooling_betas, make_ladder, start_places, swap_often
 from spinspectra.ising.reweight import autocorrelation_times, n_blocks, reweight
-from spinspectra.seeds import Seed, seed_sequence
+from spinspectra.seeds import Seed, child_seed, seed_sequence
 
 _LAYOUT = 1  # of a checkpoint's arrays and of what is drawn when; a change makes old checkpoints another run's
 _ROUNDS = 64
@@ -141,7 +141,7 @@ def temper(
         kept = None if checkpoint is None else read_checkpoint(checkpoint, identity)
         if kept is None:
             if given is None:
-                given = make_ladder(chain, heat_bath(chain, device), bins.e_min, swap_rate, _child(root, 0))
+                given = make_ladder(chain, heat_bath(chain, device), bins.e_min, swap_rate, child_seed(root, 0))
             task, done = _Task(chain, given, schedule, root, device), 0
             states = [_start(task, run) for run in range(runs)]
             _record(task, states, 0, checkpoint, identity, progress)
@@ -200,10 +200,6 @@ def _identity(
     }
 
 
-def _child(root: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
-    return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, *key))
-
-
 @contextmanager
 def _workers(executor: Executor | None, runs: int, device: str | None) -> Iterator[Executor]:
     """The executor given, else threads of our own; one only where a device is all that works."""
@@ -215,7 +211,7 @@ def _workers(executor: Executor | None, runs: int, device: str | None) -> Iterat
 
 
 def _start(task: _Task, run: int) -> _Run:
-    rng = np.random.default_rng(_child(task.seed, 1, run, 0))
+    rng = np.random.default_rng(child_seed(task.seed, 1, run, 0))
     n_rungs = task.betas.size
     spins = 2 * rng.integers(0, 2, (n_rungs, task.chain.n_spins), np.int8) - 1
     pairs = n_rungs - 1
@@ -224,7 +220,7 @@ def _start(task: _Task, run: int) -> _Run:
 
 def _advance(task: _Task, state: _Run, run: int, number: int) -> _Run:
     """One round of one run; rounds count from 1."""
-    draw_seed, swap_seed = _child(task.seed, 1, run, number).spawn(2)
+    draw_seed, swap_seed = child_seed(task.seed, 1, run, number).spawn(2)
     schedule, betas = task.schedule, task.betas
     with one_thread(task.device):
         bath = heat_bath(task.chain, task.device)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.windows import Windows, descend_to, enter, expected_slopes, integrate
+from spinspectra.seeds import child_seed
 
 Start = Literal["canonical", "gaussian", "flat"]
 
@@ -66,7 +67,7 @@ class Teams:
 
 def generator(root: np.random.SeedSequence, *key: int) -> np.random.Generator:
     """The random numbers of one purpose, place and round: nothing to be kept between rounds."""
-    return np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, *key)))
+    return np.random.default_rng(child_seed(root, *key))
 
 
 def make_teams(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.layers import Layer
-from spinspectra.seeds import Seed, seed_sequence
+from spinspectra.seeds import Seed, child_seed, seed_sequence
 from spinspectra.spectra.effective_space import effective_space
 from spinspectra.spectra.esd import Spectrum, esd
 from spinspectra.spectra.marchenko_pastur import fit_marchenko_pastur
@@ -143,7 +143,7 @@ def traps_rule(seed: Seed) -> Rule:
     root = seed_sequence(seed)
 
     def traps(layer: Layer, matrices: list[Matrix], spectrum: Spectrum) -> Cut:
-        child = np.random.SeedSequence(entropy=root.entropy, spawn_key=(*root.spawn_key, layer.index, 0))
+        child = child_seed(root, layer.index, 0)
         found = randomize(matrices, child, spectrum=spectrum)
         if np.isnan(found.num_traps):
             return Cut(failed=True, reason=f"permuted weights: {found.fit.reason}")
