@@ -198,18 +198,22 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(model: Path, tmp_pa
     assert "is no folder that can be written to" in shown.stderr
 
 
-def test_demo_tells_the_story() -> None:
-    shown = run("demo")
-    assert shown.returncode == 0, shown.stderr
+@pytest.fixture(scope="module")
+def demo() -> subprocess.CompletedProcess[str]:
+    return run("demo")
+
+
+def test_demo_tells_the_story(demo: subprocess.CompletedProcess[str]) -> None:
+    assert demo.returncode == 0, demo.stderr
     for name in ("initial", "memorising", "grokked", "degraded"):
-        assert name in shown.stdout
-    assert "What it shows" in shown.stdout
-    assert "What the heat shows" in shown.stdout
-    assert "What the spectra show" in shown.stdout
+        assert name in demo.stdout
+    assert "What it shows" in demo.stdout
+    assert "What the heat shows" in demo.stdout
+    assert "What the spectra show" in demo.stdout
 
 
-def test_demo_fits_a_terminal_of_80_columns() -> None:
-    lines = run("demo").stdout.splitlines()
+def test_demo_fits_a_terminal_of_80_columns(demo: subprocess.CompletedProcess[str]) -> None:
+    lines = demo.stdout.splitlines()
     rules = [len(line.rstrip()) for line in lines if "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in line]
     assert len(rules) == 4
     assert max(rules) <= 80
