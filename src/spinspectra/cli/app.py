@@ -10,6 +10,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from spinspectra import __version__
+from spinspectra.cli.options import (
+    LARGEST_SEED,
+    MOST_BINS,
+    MOST_REPLICAS,
+    MOST_RESTARTS,
+    MOST_RUNS,
+    MOST_SWEEPS,
+    Json,
+    Model,
+)
+from spinspectra.cli.study.app import study
 from spinspectra.errors import SpinSpectraError
 from spinspectra.text import printable
 
@@ -22,21 +33,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Weight file, folder, or hub id such as org/name.", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-
-
 # What typer raises for words it cannot parse, whichever library it is built on.
 _UsageError: Any = typer.BadParameter.__mro__[1]
-
-MOST_SWEEPS = 100_000_000
-MOST_RESTARTS = 1_000_000
-MOST_REPLICAS = 1_000_000
-MOST_BINS = 10_000_000
-MOST_RUNS = 100_000
-LARGEST_SEED = 2**63 - 1
 
 
 def _version(asked: bool) -> None:
@@ -249,6 +247,9 @@ def demo() -> None:
     from spinspectra.cli.demo import run
 
     run()
+
+
+app.add_typer(study, name="study")
 
 
 def main() -> None:

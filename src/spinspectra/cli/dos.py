@@ -1,17 +1,15 @@
 """`spinspectra dos`: the density of states, the shuffled twin's beside it, with a checkpoint to go on from."""
 
 import math
-import shlex
-import sys
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from spinspectra.cli.heat import plus_minus
+from spinspectra.cli.interrupted import how_to_go_on
 from spinspectra.cli.output import console, number_or_none, print_json, require_file, signed, table
 from spinspectra.cli.sampling_bar import sampling_bar
 from spinspectra.errors import DoubtWarning, OptionError
@@ -53,7 +51,7 @@ def run(
     with _threads(workers) as pool:
         for name, one in chains.items():
             checkpoint = None if files.checkpoint is None else twin_path(files.checkpoint, name)
-            with warnings.catch_warnings(), _sayings_on_interrupt(checkpoint):
+            with warnings.catch_warnings(), how_to_go_on(checkpoint):
                 warnings.simplefilter("ignore", DoubtWarning)  # shown below, from the density
                 with sampling_bar(name, one.n_spins) as progress:
                     found[name] = find_density(one, sampling, checkpoint, pool, progress)
@@ -106,19 +104,6 @@ def _check(files: Files, shuffled: bool) -> None:
 
 def _threads(workers: int | None) -> Any:
     return nullcontext(None) if workers is None else ThreadPoolExecutor(workers)
-
-
-@contextmanager
-def _sayings_on_interrupt(checkpoint: Path | None) -> Iterator[None]:
-    """Ctrl-C: say where the run is kept and how to go on, if it is."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if checkpoint is not None and checkpoint.exists():
-            again = [*sys.argv[1:], *(() if "--resume" in sys.argv else ("--resume",))]
-            print(f"spinspectra: kept in {printable(str(checkpoint))}; go on with", file=sys.stderr)
-            print(f"  spinspectra {printable(shlex.join(again))}", file=sys.stderr)
-        raise
 
 
 def _show(chain: IsingChain, found: dict[str, DensityResult], files: Files) -> None:

@@ -101,3 +101,23 @@ def sweeps_bar(title: str, total: int) -> Iterator[Any]:
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task(title, total=max(total, 1))
         yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def points_bar(title: str, total: int) -> Iterator[Any]:
+    """A bar of a study's points on standard error if that is a terminal; gives the `progress` of `run_points`."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} points"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(title, total=max(total, 1))
+
+        def show(name: str, n_known: int) -> None:
+            bar.update(task, completed=n_known, description=f"{title}: {printable(name)}" if name else title)
+
+        yield show

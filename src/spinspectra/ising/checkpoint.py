@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.errors import OptionError, SpinSpectraError
+from spinspectra.identity import differences_of, plain
 from spinspectra.ising.chain import IsingChain
 from spinspectra.text import shown
 
 _IDENTITY, _ARRAY = "identity", "array."  # names in the file: of the identity, and what array names begin with
 _CHUNK = 1 << 22  # couplings digested at a time
 _KINDS = "biufcmMSU"  # of numbers, times and text; others come back from a .npy as something else, or not at all
-_MISSING = object()  # in place of a value that one side lacks
 
 
 class CheckpointError(SpinSpectraError):
@@ -76,7 +76,7 @@ def read_checkpoint(path: str | os.PathLike[str], identity: Mapping[str, Any]) -
     asked = json.loads(_to_json(identity))
     try:
         kept, arrays = _read(path)
-        differences = _differences(kept, asked)
+        differing = differences_of(kept, asked)
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise OptionError(f"{path}: there is no folder {path.parent}; make it first") from None
@@ -85,9 +85,9 @@ def read_checkpoint(path: str | os.PathLike[str], identity: Mapping[str, Any]) -
         raise CheckpointError(
             f"{path}: no checkpoint, or a damaged one ({shown(str(error))}); remove it to begin anew"
         ) from None
-    if differences:
+    if differing:
         raise CheckpointError(
-            f"{path}: a checkpoint of another run: {'; '.join(differences)}; "
+            f"{path}: a checkpoint of another run: {'; '.join(differing)}; "
             "ask for the same run again, or remove the file to begin anew"
         )
     return arrays
@@ -122,43 +122,11 @@ def _read(path: Path) -> tuple[Any, dict[str, NDArray[Any]]]:
     return kept, {name.removeprefix(_ARRAY): array for name, array in members.items()}
 
 
-def _differences(kept: Any, asked: Any, name: str = "") -> list[str]:
-    """What differs between two JSON values, each as `name: a in the file, b asked for`."""
-    if isinstance(kept, dict) and isinstance(asked, dict):
-        names = [*asked, *(key for key in kept if key not in asked)]
-        return [
-            line
-            for key in names
-            for line in _differences(
-                kept.get(key, _MISSING), asked.get(key, _MISSING), f"{name}.{key}" if name else str(key)
-            )
-        ]
-    both = kept is not _MISSING and asked is not _MISSING
-    if both and (kept == asked or json.dumps(kept) == json.dumps(asked)):  # NaN is no different from NaN
-        return []
-    return [f"{shown(name) or 'identity'}: {shown(_brief(kept))} in the file, {shown(_brief(asked))} asked for"]
-
-
-def _brief(value: Any) -> str:
-    if value is _MISSING:
-        return "nothing"
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def _to_json(identity: Mapping[str, Any]) -> str:
     try:
         return json.dumps(identity, default=plain)
     except (TypeError, ValueError) as error:
         raise OptionError(f"checkpoint: an identity that JSON does not know: {error}") from None
-
-
-def plain(value: Any) -> Any:
-    """A numpy scalar or array, or a path, as JSON knows it; for `json.dumps(default=plain)`."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise TypeError(f"{type(value).__name__} is not for JSON")
 
 
 def _sync_folder(folder: Path) -> None:

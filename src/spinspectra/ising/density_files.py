@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from spinspectra.errors import MissingExtraError, OptionError
 from spinspectra.files import whole_file
-from spinspectra.ising.checkpoint import plain
+from spinspectra.identity import plain
 from spinspectra.ising.density import DensityError, DensityOfStates, log_sum_exp
 from spinspectra.text import shown
 

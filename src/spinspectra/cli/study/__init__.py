@@ -1,0 +1,1 @@
+"""`spinspectra study`: the experiments, one file a command."""
