@@ -310,7 +310,7 @@ def test_too_few_rounds_leave_a_density_and_a_checkpoint_to_go_on_from(tmp_path)
     rough = caught.value.density
     levels = SMALL.energies.ravel()
     exact = binned_ln_g(levels, np.zeros(levels.size), SMALL_BINS)[SMALL_BINS.indices_of(rough.energies)[:10]]
-    assert np.abs(rough.ln_g[:10] - exact).max() < 2.0
+    assert np.abs(rough.ln_g[:10] - exact).max() < 4.0
     assert np.logaddexp.reduce(rough.ln_g) == pytest.approx(16 * np.log(2.0))
     assert same(run(checkpoint=path, ln_f_end=1e-4), run(ln_f_end=1e-4))
 

@@ -13,9 +13,11 @@ ln_f_end, ln g is held fixed and as many tries again count visits under it (mult
 1992): they correct it, and ln g of a bin is then an unbiased count. Where some bins got less than a fifth of their
 share, the weight was no good: it is mended and counting begins anew, for twice as long.
 
-A team is one such run over all windows; teams share nothing, so the spread between them is an honest error. Where a
-few spins of large fields freeze, as at low energy in a chain with a narrow layer, only exchanges carry replicas from
-valley to valley, and windows there may take very long to be through; give max_rounds.
+Where spins freeze, at low energy, single flips do not leave a valley under any weight. So each run has a ladder of
+replicas at temperatures beside it, moved by heat-bath sweeps, that change places with the walkers (`wl_ladder`).
+
+A team is one such run over all windows; teams share nothing but temperatures, so the spread between them is an honest
+error.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,14 +38,16 @@ from spinspectra.ising.bins import EnergyBins
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.checkpoint import chain_digest, read_checkpoint, write_checkpoint
 from spinspectra.ising.density import DensityOfStates, from_half
+from spinspectra.ising.heat_bath import one_thread
 from spinspectra.ising.joining import Range, join_windows, level, mean_and_error
 from spinspectra.ising.windows import Windows, count_bins, lay_out
-from spinspectra.ising.wl_rounds import exchanged, walk_all
+from spinspectra.ising.wl_exchange import exchanged, visited
+from spinspectra.ising.wl_rounds import walk_all
 from spinspectra.ising.wl_stages import ln_states, staged
 from spinspectra.ising.wl_state import Options, Start, Teams, make_teams
 from spinspectra.seeds import Seed, seed_sequence
 
-_LAYOUT = 1  # of a checkpoint's arrays and of what is drawn when; a change makes old checkpoints another run's
+_LAYOUT = 2  # of a checkpoint's arrays and of what is drawn when; a change makes old checkpoints another run's
 _FIRST_LN_F = 0.125  # at most, from canonical runs
 _BINS_A_WINDOW = 64
 _CHUNKS_A_CORE = 4  # of a round's walks, for an executor to which the chain must be sent
@@ -92,6 +96,7 @@ def wang_landau(
     flatness: float = 0.8,
     start: Start = "canonical",
     ln_f_start: float | None = None,
+    ladder_sweeps: int = 8,
     max_rounds: int | None = None,
     checkpoint_every: float = 60.0,
 ) -> DensityOfStates:
@@ -108,6 +113,9 @@ def wang_landau(
     2 * teams * walkers * n_bins / (1 - overlap) / ln_f_end tries, more where walks are slow to spread over a window;
     the statistical error of ln g within a window falls as sqrt(ln_f_end).
 
+    ladder_sweeps: heat-bath sweeps of each team's replicas a round, 0 for no replicas: then windows at a frozen end may
+    never be through.
+
     executor: where the walks of a round run, default threads on all cores; the result does not depend on it.
     checkpoint: file to go on from if it is there, written every `checkpoint_every` seconds, at the end and on
     KeyboardInterrupt, which is raised again. progress: called after every round. max_rounds: of 4 N tries a walker, at
@@ -123,7 +131,7 @@ def wang_landau(
         ln_f_start = max(_first_ln_f(start, windows.size, chain.n_spins), ln_f_end)
     options = Options(
         bins.e_min, bins.n_bins, e_max, mirror, n_windows, overlap, walkers, teams, start, ln_f_start, ln_f_end,
-        flatness, max(20_000, 4 * chain.n_spins),
+        flatness, max(20_000, 4 * chain.n_spins), ladder_sweeps,
     )  # fmt: skip
     _check(options)
     root = seed_sequence(seed)
@@ -135,7 +143,7 @@ def wang_landau(
         **asdict(options),
     }
     restored = read_checkpoint(checkpoint, how) if checkpoint is not None else None
-    with ThreadPoolExecutor(n_cores()) if executor is None else nullcontext(executor) as pool:
+    with one_thread(None), ThreadPoolExecutor(n_cores()) if executor is None else nullcontext(executor) as pool:
         n_chunks = None if executor is None else _CHUNKS_A_CORE * n_cores()
         state = Teams(**restored) if restored else make_teams(chain, windows, options, root, pool)
         if not restored:
@@ -174,6 +182,8 @@ def _check(options: Options) -> None:
         raise OptionError(
             f"ln_f_start={options.ln_f_start}, ln_f_end={options.ln_f_end}: give 0 < ln_f_end <= ln_f_start"
         )
+    if options.ladder_sweeps < 0:
+        raise OptionError(f"ladder_sweeps={options.ladder_sweeps}: give 0 or more")
     if not 0.0 < options.flatness < 1.0:
         raise OptionError(f"flatness={options.flatness}: give a fraction between 0 and 1")
 
@@ -196,7 +206,7 @@ def _run(
     try:
         while not np.all(state.done | state.shut) and (max_rounds is None or state.round < max_rounds):
             walked = walk_all(chain, windows, options, root, state, pool, n_chunks)
-            state = exchanged(windows, root, staged(state, walked, options, windows.width))
+            state = visited(windows, root, exchanged(windows, root, staged(state, walked, options, windows.width)))
             if progress is not None:
                 progress(_progress(state, options))
             if monotonic() - saved > save_every:
@@ -219,7 +229,7 @@ def _progress(state: Teams, options: Options) -> WangLandauProgress:
     ln_f = np.where(over, -np.inf, state.ln_f).max(axis=0)
     shown = np.where(state.shut.all(axis=0), np.nan, np.where(state.shut, 0.0, state.ln_f).max(axis=0))
     left = int(np.count_nonzero(~over))
-    rates = _swap_rates(state)
+    rates = _rates(state.swaps)
     return WangLandauProgress(
         int(state.round), shown, int(np.argmax(ln_f)), rates, left, state.done.size, _share(state, options)
     )
@@ -235,9 +245,9 @@ def _share(state: Teams, options: Options) -> float:
     return float(np.where(over, 1.0, share).min())
 
 
-def _swap_rates(state: Teams) -> NDArray[np.float64]:
-    """Exchanges accepted of those tried, (W - 1,), NaN before the first."""
-    tried, made = state.swaps
+def _rates(tally: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Exchanges accepted of those tried, (2, n) -> (n,), NaN before the first."""
+    tried, made = tally
     return np.asarray(np.divide(made, tried, out=np.full(tried.size, np.nan), where=tried > 0))
 
 
@@ -255,7 +265,15 @@ def _density(
     for window in range(len(windows.firsts)):
         counts[windows.bins(window)] += state.counts[:, window].sum(axis=0)
     known = np.isfinite(mean) & (np.isfinite(error) | (options.teams == 1))
-    how = {**how, "rounds": int(state.round), "swap_rates": np.round(_swap_rates(state), 4).tolist()}
+    how = {
+        **how,
+        "rounds": int(state.round),
+        "swap_rates": np.round(_rates(state.swaps), 4).tolist(),
+        "ladder": {
+            "betas": state.betas.tolist(),
+            "exchange_rates": np.round(_rates(state.visits_of_replicas), 4).tolist(),
+        },
+    }
     energies, n, width = windows.centres[known] + 0.0, chain.n_spins, windows.width
     if span == "half":
         return from_half(energies, mean[known], error[known], counts[known], n, width, how, runs[:, known])

@@ -1,6 +1,6 @@
-"""A round of replica-exchange Wang-Landau: every walker walks in its window, then neighbours may exchange replicas."""
+"""A round of Wang-Landau walks: every walker in its window, and the ladders beside them; `wl_exchange` comes after."""
 
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -8,13 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinspectra.ising.chain import IsingChain
-from spinspectra.ising.kernels.wang_landau import adopt, place_of, walk
+from spinspectra.ising.kernels.wang_landau import walk
 from spinspectra.ising.spins import split
 from spinspectra.ising.state import start
 from spinspectra.ising.windows import Windows
+from spinspectra.ising.wl_ladder import Replicas, sweep_replicas
 from spinspectra.ising.wl_state import Options, Teams, generator
 
-_WALK, _EXCHANGE = 1, 2  # purposes of random numbers, first in the spawn key, beside those of `wl_state`
+_WALK = 1  # purpose of random numbers, first in the spawn key; `wl_state` has all of them
+
+_WALKED = (
+    "spins", "energies", "ln_g", "seen", "visits", "tilts", "counts", "n_tries", "n_produced",
+    "replicas", "replica_energies",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +49,19 @@ def walk_all(
     pool: Executor,
     n_chunks: int | None,
 ) -> Teams:
-    """One round of all walkers that are not through, or whose neighbours are not and need them for exchanges.
+    """One round of all walkers of `needed_windows`, and of their teams' ladders.
 
     n_chunks: parts into which the walks are put for the pool; None: each by itself.
     """
-    needed = _needed(state)
+    needed = needed_windows(state)
     jobs = [_job(state, t, w, m) for t, w in np.argwhere(needed).tolist() for m in range(options.walkers)]
     n = len(jobs) if n_chunks is None else min(n_chunks, len(jobs))
     walk_some = partial(_walk_some, chain, windows, options.tries, root, int(state.round))
+    swept = _sweeps(chain, options, root, state, pool, needed)
     parts = list(pool.map(walk_some, [jobs[i::n] for i in range(n)]))
-    arrays = {
-        name: getattr(state, name).copy()
-        for name in ("spins", "energies", "ln_g", "seen", "visits", "tilts", "counts", "n_tries", "n_produced")
-    }
+    arrays = {name: getattr(state, name).copy() for name in _WALKED}
+    for team, future in swept.items():
+        arrays["replicas"][team], arrays["replica_energies"][team] = future.result()
     for part in parts:
         for one in part:
             for name in ("spins", "ln_g", "seen"):
@@ -69,7 +75,23 @@ def walk_all(
     return replace(state, **arrays, round=state.round + 1)
 
 
-def _needed(state: Teams) -> NDArray[np.bool_]:
+def _sweeps(
+    chain: IsingChain,
+    options: Options,
+    root: np.random.SeedSequence,
+    state: Teams,
+    pool: Executor,
+    needed: NDArray[np.bool_],
+) -> dict[int, Future[Replicas]]:
+    """A round of the ladder of every team that still walks."""
+    if state.betas.size == 0:
+        return {}
+    work = partial(sweep_replicas, chain, state.betas, options.ladder_sweeps, root, int(state.round))
+    return {int(t): pool.submit(work, int(t), state.replicas[t]) for t in np.flatnonzero(needed.any(axis=1))}
+
+
+def needed_windows(state: Teams) -> NDArray[np.bool_]:
+    """Windows that walk, (T, W): not through, or beside one that is not and needs them for exchanges."""
     busy = ~(state.done | state.shut)
     needed = busy.copy()
     needed[:, 1:] |= busy[:, :-1]
@@ -113,40 +135,3 @@ def _walk_one(chain: IsingChain, windows: Windows, tries: int, rng: np.random.Ge
         ln_g, job.slopes, job.first_guess, seen, visits, tilts, job.ln_f, job.age, tries, rng,
     )  # fmt: skip
     return replace(job, spins=kept.spins, energy=energy, ln_g=ln_g, seen=seen, visits=visits, tilts=tilts)
-
-
-def exchanged(windows: Windows, root: np.random.SeedSequence, state: Teams) -> Teams:
-    """Walkers of neighbouring windows swapped, even and odd pairs by turns (Vogel et al. 2013, eq. 2)."""
-    spins, energies, swaps = state.spins.copy(), state.energies.copy(), state.swaps.copy()
-    n_walkers = int(spins.shape[2])
-    for t in range(len(spins)):
-        rng = generator(root, _EXCHANGE, t, int(state.round))
-        for w in range(int(state.round) % 2, len(windows.firsts) - 1, 2):
-            partners = rng.permutation(n_walkers)
-            chances = rng.random(n_walkers)
-            if state.shut[t, w] or state.shut[t, w + 1]:
-                continue
-            for m, partner in enumerate(partners.tolist()):
-                one, other = (t, w, m), (t, w + 1, partner)
-                e_one, e_other = energies[one].item(), energies[other].item()
-                swaps[0, w] += 1
-                if windows.holds(w, e_other) and windows.holds(w + 1, e_one):
-                    gain = _gain(windows, state, one, e_one, e_other) + _gain(windows, state, other, e_other, e_one)
-                    if chances[m] < np.exp(min(0.0, gain)):
-                        swaps[1, w] += 1
-                        spins[one], spins[other] = spins[other].copy(), spins[one].copy()
-                        energies[one], energies[other] = e_other, e_one
-    return replace(state, spins=spins, energies=energies, swaps=swaps)
-
-
-def _gain(windows: Windows, state: Teams, walker: tuple[int, int, int], old: float, new: float) -> float:
-    """By how much the log weight of a walker's window grows if its energy changes from old to new."""
-    return _ln_weight(windows, state, walker, new) - _ln_weight(windows, state, walker, old)
-
-
-def _ln_weight(windows: Windows, state: Teams, walker: tuple[int, int, int], energy: float) -> float:
-    t, w, _ = walker
-    e_low, width = windows.edge(w), windows.width
-    place = place_of(energy, e_low, width, windows.size)
-    height = adopt(state.ln_g[walker], state.first_guess[t, w], state.seen[walker], place)
-    return -float(height + state.slopes[t, w, place] * (energy - e_low - (place + 0.5) * width))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.windows import Windows, descend_to, enter, expected_slopes, integrate
+from spinspectra.ising.wl_ladder import cool_replicas, make_betas
 from spinspectra.seeds import child_seed
 
 Start = Literal["canonical", "gaussian", "flat"]
@@ -34,11 +35,12 @@ class Options:
     ln_f_end: float
     flatness: float
     tries: int
+    ladder_sweeps: int
 
 
 @dataclass(frozen=True, slots=True)
 class Teams:
-    """All that a run is between two rounds: T teams, W windows of K bins, M walkers a window, N spins.
+    """All that a run is between two rounds: T teams, W windows of K bins, M walkers a window, R rungs, N spins.
 
     n_tries is per walker since ln f was first set (or set back, when a bin was found late). visits and tilts are
     those of the present stage. by_time: ln f follows 1/t. producing: ln g is held and visits are counted. shut:
@@ -62,6 +64,10 @@ class Teams:
     done: NDArray[np.bool_]  # (T, W)
     shut: NDArray[np.bool_]  # (T, W)
     swaps: NDArray[np.int64]  # (2, W - 1)  exchanges tried and made
+    betas: NDArray[np.float64]  # (R,)  of the ladder beside the windows
+    replicas: NDArray[np.int8]  # (T, R, N)
+    replica_energies: NDArray[np.float64]  # (T, R)
+    visits_of_replicas: NDArray[np.int64]  # (2, W)  exchanges with replicas tried and made
     round: NDArray[np.int64]  # ()
 
 
@@ -74,8 +80,9 @@ def make_teams(
     chain: IsingChain, windows: Windows, options: Options, root: np.random.SeedSequence, pool: Executor
 ) -> Teams:
     """First guesses, and walkers inside their windows; every team by itself."""
-    made = pool.map(partial(_make_team, chain, windows, options, root), range(options.teams))
-    spins, slopes, shut = (np.array(parts) for parts in zip(*made, strict=True))
+    betas = make_betas(chain, windows, root) if options.ladder_sweeps else np.empty(0)
+    made = pool.map(partial(_make_team, chain, windows, options, root, betas), range(options.teams))
+    spins, slopes, shut, replicas = (np.array(parts) for parts in zip(*made, strict=True))
     n_windows, k = len(windows.firsts), windows.size
     guess = np.array([integrate(one, windows.width) for one in slopes])
     split_up = [windows.bins(window) for window in range(n_windows)]
@@ -100,16 +107,30 @@ def make_teams(
         done=np.zeros(shape, np.bool_),
         shut=shut,
         swaps=np.zeros((2, n_windows - 1), np.int64),
+        betas=betas,
+        replicas=replicas,
+        replica_energies=np.zeros((options.teams, betas.size)),
+        visits_of_replicas=np.zeros((2, n_windows), np.int64),
         round=np.array(0, np.int64),
     )
 
 
 def _make_team(
-    chain: IsingChain, windows: Windows, options: Options, root: np.random.SeedSequence, team: int
-) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.bool_]]:
-    """Spins (W, M, N), first slopes over all bins (n_bins,), windows that nobody got into (W,)."""
+    chain: IsingChain,
+    windows: Windows,
+    options: Options,
+    root: np.random.SeedSequence,
+    betas: NDArray[np.float64],
+    team: int,
+) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.bool_], NDArray[np.int8]]:
+    """Spins (W, M, N), first slopes over all bins (n_bins,), windows that nobody got into (W,), replicas (R, N)."""
     rng = generator(root, _PREPARE, team)
-    descent = descend_to(chain, windows.e_low, rng)
+    if betas.size:
+        descent = cool_replicas(chain, betas, root, team)
+        replicas = descent.spins
+    else:
+        descent = descend_to(chain, windows.e_low, rng)
+        replicas = np.empty((0, chain.n_spins), np.int8)
     n_windows = len(windows.firsts)
     spins = np.ones((n_windows, options.walkers, chain.n_spins), np.int8)
     shut = np.zeros(n_windows, np.bool_)
@@ -126,4 +147,4 @@ def _make_team(
         slopes = -windows.centres / (chain.sum_of_squares or 1.0)
     else:
         slopes = np.zeros(windows.n_bins)
-    return spins, slopes, shut
+    return spins, slopes, shut, replicas
