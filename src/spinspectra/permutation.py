@@ -29,6 +29,15 @@ def permuted(values: NDArray[np.floating], seed: Seed = 0) -> NDArray[np.floatin
     return made.reshape(values.shape)
 
 
+def shuffle_some(values: NDArray[np.floating], n_moved: int, rng: np.random.Generator) -> None:
+    """Permute, in place, the values at n_moved places of a flat array, chosen without replacement."""
+    if n_moved == values.size:
+        rng.shuffle(values)
+    elif n_moved > 1:
+        chosen = rng.choice(values.size, n_moved, replace=False, shuffle=False)
+        values[chosen] = values[rng.permutation(chosen)]
+
+
 @njit(**KERNEL)
 def _word(state, i):
     """The i-th 64 random bits of a stream."""

@@ -4,10 +4,10 @@ import itertools
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinspectra.errors import OptionError
 from spinspectra.ising.chain import IsingChain
+from spinspectra.permutation import shuffle_some
 from spinspectra.seeds import Seed, seed_sequence
 
 Within = Literal["network", "matrix"]
@@ -30,13 +30,5 @@ def shuffle(chain: IsingChain, fraction: float = 1.0, within: Within = "network"
     flat = chain.flat.copy()
     bounds = [0, flat.size] if within == "network" else np.cumsum([0, *(J.size for J in chain.couplings)]).tolist()
     for start, stop in itertools.pairwise(bounds):
-        _shuffle_some(flat[start:stop], round(fraction * (stop - start)), rng)
+        shuffle_some(flat[start:stop], round(fraction * (stop - start)), rng)
     return chain.with_flat(flat, f"{chain.source} (shuffled, fraction {fraction:g}, within {within})")
-
-
-def _shuffle_some(values: NDArray[np.floating], n_moved: int, rng: np.random.Generator) -> None:
-    if n_moved == values.size:
-        rng.shuffle(values)
-    elif n_moved > 1:
-        chosen = rng.choice(values.size, n_moved, replace=False, shuffle=False)
-        values[chosen] = values[rng.permutation(chosen)]

@@ -8,6 +8,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_complete
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 from spinspectra.cores import n_cores
@@ -28,28 +29,32 @@ def run_points(
     record: Path | None = None,
     executor: Executor | None = None,
     progress: Callable[[str, int], None] | None = None,
+    stop: Event | None = None,
 ) -> dict[str, dict[str, Any]]:
     """`work` of every point by its name, in the order of `points`; `seconds` of each is added.
 
-    record: a JSON file, read if it is there and written whole after each point, so that an interrupted study goes on
-    where it was and ends the same. identity: what the study is (weights, parameters, seed), values that JSON knows;
-    not its points, so that a study can be asked for more of them, or for fewer: the record keeps all. executor:
-    default threads on all cores; with processes `work` and the points must be picklable. progress: called with a
-    point's name and how many are known by then; once, with an empty name, at the start.
+    record: a JSON file, read if it is there and written whole at the start and after each point, so that an
+    interrupted study goes on where it was and ends the same. identity: what the study is (weights, parameters, seed),
+    values that JSON knows; not its points, so that a study can be asked for more of them, or for fewer: the record
+    keeps all. executor: default threads on all cores; with processes `work` and the points must be picklable.
+    progress: called with a point's name and how many are known by then; once, with an empty name, at the start.
+    stop: set once the study has to end early, for `work` in threads that looks at it and raises to end sooner.
 
-    Raises CheckpointError if the record is another study's or damaged, and what `work` raises, after points that were
-    begun have ended; KeyboardInterrupt likewise.
+    Raises CheckpointError if the record is another study's or damaged, OptionError for what JSON does not know, and
+    what `work` raises first, or KeyboardInterrupt: points that were begun then end, are kept, and no other is begun.
     """
     known = {} if record is None else read_record(record, identity)
     missing = {name: point for name, point in points.items() if name not in known}
     n_known = len(points) - len(missing)
+    if record is not None and missing:
+        _write(record, identity, known)  # a folder that cannot be written to is found out before the work
     if progress is not None:
         progress("", n_known)
     with _pool(executor, len(missing)) as pool:
-        waiting: dict[Future[dict[str, Any]], str] = {
-            pool.submit(_timed, partial(work, point)): name for name, point in missing.items()
-        }
+        waiting: dict[Future[dict[str, Any]], str] = {}
         try:
+            for name, point in missing.items():
+                waiting[pool.submit(_timed, partial(work, point))] = name
             for done in as_completed(waiting):
                 known[waiting[done]] = done.result()
                 if record is not None:
@@ -58,8 +63,13 @@ def run_points(
                 if progress is not None:
                     progress(waiting[done], n_known)
         except BaseException:
-            for future in waiting:
-                future.cancel()
+            if stop is not None:
+                stop.set()
+            for done in as_completed([future for future in waiting if not future.cancel()]):
+                if done.exception() is None:
+                    known[waiting[done]] = done.result()
+            if record is not None:
+                _write(record, identity, known)
             raise
     return {name: known[name] for name in points}
 
@@ -82,8 +92,9 @@ def read_record(record: Path, identity: Mapping[str, Any]) -> dict[str, dict[str
 
 
 def _timed(work: Callable[[], Found]) -> dict[str, Any]:
+    """What is found, as the record will give it back: the same whether it was interrupted or not."""
     began = time.perf_counter()
-    found = dict(work())
+    found = json.loads(_to_json(dict(work())))
     return {**found, "seconds": time.perf_counter() - began}
 
 
