@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spinspectra.errors import ChainError, NonFiniteError, OptionError
 from spinspectra.layers.families import Family, Layout
-from spinspectra.layers.fusion import ADD, fused_shape
+from spinspectra.layers.fusion import add, fused_shape
 from spinspectra.layers.kinds import SCALES
 from spinspectra.weights import Weights
 from spinspectra.weights.dtypes import stored_bits
@@ -73,9 +73,9 @@ class Transformer:
 
         Raises NonFiniteError, naming file and tensor, if a value is NaN or infinite.
         """
-        tensors = [self._read_finite(name) for name in matrix.tensors]
+        tensors = [self.read_stored(name) for name in matrix.tensors]
         is_sum = matrix.label.endswith("qkv")
-        values: NDArray[np.floating] = ADD[self.layout.fusion](tensors, self.n_heads) if is_sum else tensors[0]
+        values: NDArray[np.floating] = add(self.layout.fusion, tensors, self.n_heads) if is_sum else tensors[0]
         with np.errstate(over="ignore"):
             values = values.astype(matrix.dtype, copy=False)
         if is_sum:
@@ -115,7 +115,8 @@ class Transformer:
         shape = (columns, rows) if self.layout.stored == "out_in" else (rows, columns)
         return BlockMatrix(f"{block}.{role}", names, shape, np.dtype(np.float64 if wide else np.float32))
 
-    def _read_finite(self, name: str) -> NDArray[np.floating]:
+    def read_stored(self, name: str) -> NDArray[np.floating]:
+        """A tensor as it is stored, float32 or float64. Raises NonFiniteError as `read` does."""
         values = self.weights.read(name)
         _require_finite(values, self.weights.info(name).file, name)
         return values
