@@ -1,6 +1,8 @@
-"""The published densities of states of arXiv 2209.08678 and what is known of them, from `data/dnnising-paper-dos.zip`.
+"""The published data of arXiv 2209.08678 and what is known of them, from two archives in `data/`.
 
-Source: the public repository stosicresearch/dnnising, folder paper/. summary.csv was computed from them by other code.
+Source: the public repository stosicresearch/dnnising, folder paper/. dnnising-paper-dos.zip: densities of states, and
+summary.csv, computed from them by other code. dnnising-paper-studies.zip: accuracy, and thinned densities of fractions
+and blocks; its README.txt says how.
 """
 
 import atexit
@@ -15,6 +17,7 @@ import pandas as pd
 from spinspectra.ising.density import DensityOfStates
 
 ARCHIVE = Path(__file__).parent / "data" / "dnnising-paper-dos.zip"
+STUDIES_ARCHIVE = Path(__file__).parent / "data" / "dnnising-paper-studies.zip"
 
 _SIZES = {
     65_280: ("opt-125m", "gpt2", "bert-base", "vit-base", "deit-base", "beit-base"),
@@ -33,6 +36,16 @@ def folder() -> Path:
     atexit.register(shutil.rmtree, made, ignore_errors=True)
     with zipfile.ZipFile(ARCHIVE) as archive:
         archive.extractall(made)
+    return made
+
+
+@cache
+def published() -> Path:
+    """A folder in the published layout: dos/, blocks/, fraction/, accuracy/. Not to be written to."""
+    made = folder() / "paper"
+    with zipfile.ZipFile(STUDIES_ARCHIVE) as archive:
+        archive.extractall(made)
+    shutil.copytree(folder(), made / "dos", ignore=shutil.ignore_patterns("paper", "*.csv"))
     return made
 
 
