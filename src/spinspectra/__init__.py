@@ -51,6 +51,12 @@ _HOMES = {
     "distances": "spinspectra.spectra",
     "sharpen": "spinspectra.spectra",
     "smooth": "spinspectra.spectra",
+    "study_blocks": "spinspectra.studies.blocks",
+    "study_fraction": "spinspectra.studies.fraction",
+    "study_accuracy": "spinspectra.studies.accuracy",
+    "compare_models": "spinspectra.studies.comparison",
+    "measure_model": "spinspectra.studies.measures",
+    "rank_correlation": "spinspectra.studies.rank_correlation",
     "SpinSpectraError": "spinspectra.errors",
 }
 
@@ -96,6 +102,12 @@ __all__ = [
     "distances",
     "sharpen",
     "smooth",
+    "study_blocks",
+    "study_fraction",
+    "study_accuracy",
+    "compare_models",
+    "measure_model",
+    "rank_correlation",
     "SpinSpectraError",
     "__version__",
 ]
@@ -151,6 +163,12 @@ if TYPE_CHECKING:
         smooth,
         summarize,
     )
+    from spinspectra.studies.accuracy import study_accuracy
+    from spinspectra.studies.blocks import study_blocks
+    from spinspectra.studies.comparison import compare_models
+    from spinspectra.studies.fraction import study_fraction
+    from spinspectra.studies.measures import measure_model
+    from spinspectra.studies.rank_correlation import rank_correlation
     from spinspectra.weights import (
         TensorInfo,
         Weights,
