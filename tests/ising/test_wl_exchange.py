@@ -15,7 +15,11 @@ from tests.ising.helpers import random_system
 
 SYSTEM = random_system((4, 5, 4), seed=3)
 BINS = EnergyBins(SYSTEM.ground_energy(), 12)
-LEVELS = SYSTEM.energies.ravel()
+CHAIN = SYSTEM.chain()
+STATES = 2 * ((np.arange(1 << CHAIN.n_spins)[:, None] >> np.arange(CHAIN.n_spins)) & 1).astype(np.int8) - 1
+LAYERS = np.split(STATES.astype(float), np.cumsum(CHAIN.nodes)[:-1], axis=1)
+LEVELS = -sum(((a @ J) * b).sum(axis=1) for a, J, b in zip(LAYERS, CHAIN.couplings, LAYERS[1:], strict=False))
+ODD = np.repeat(np.arange(len(CHAIN.nodes)) % 2 == 1, CHAIN.nodes)
 BETAS = np.array([0.0, 0.25, 0.6]) / np.std(LEVELS)
 N_TEAMS = 2500
 ROOT = np.random.SeedSequence(2)
@@ -28,13 +32,13 @@ class Here:
         return list(map(work, *arguments))
 
 
-def teams(n_windows):
+def teams(n_windows, mirror=True):
     """Many teams whose walkers and replicas were drawn from what they sample, by enumeration."""
-    windows = lay_out(BINS, n_windows, 0.6)
+    windows = lay_out(BINS, n_windows, 0.6, mirror)
     options = Options(
-        BINS.e_min, BINS.n_bins, None, True, n_windows, 0.6, 1, 1, "gaussian", 0.1, 1e-3, 0.8, 100, ladder_sweeps=0
+        BINS.e_min, BINS.n_bins, None, mirror, n_windows, 0.6, 1, 1, "gaussian", 0.1, 1e-3, 0.8, 100, ladder_sweeps=0
     )  # fmt: skip
-    one = make_teams(SYSTEM.chain(), windows, options, ROOT, Here())
+    one = make_teams(CHAIN, windows, options, ROOT, Here())
     fields = {name: getattr(one, name) for name in one.__slots__}
     many = {name: np.repeat(array, N_TEAMS, axis=0) for name, array in fields.items() if array.ndim and name != "betas"}
     many |= {"swaps": fields["swaps"], "visits_of_replicas": fields["visits_of_replicas"], "betas": BETAS}
@@ -52,15 +56,9 @@ def teams(n_windows):
         codes[:, w] = rng.choice(inside, N_TEAMS, p=weights / weights.sum())
     cold = np.exp(-BETAS[:, None] * (LEVELS - LEVELS.min()))
     replicas = np.stack([rng.choice(LEVELS.size, N_TEAMS, p=row / row.sum()) for row in cold], axis=1)
-    many["spins"], many["energies"] = spins(codes)[:, :, None], LEVELS[codes][:, :, None]
-    many["replicas"], many["replica_energies"] = spins(replicas), LEVELS[replicas]
+    many["spins"], many["energies"] = STATES[codes][:, :, None], LEVELS[codes][:, :, None]
+    many["replicas"], many["replica_energies"] = STATES[replicas], LEVELS[replicas]
     return windows, replace(one, **many)
-
-
-def spins(codes):
-    """The number of a state in the enumeration, written into its spins: exchanges carry both along."""
-    bits = (codes[..., None] >> np.arange(SYSTEM.chain().n_spins)) & 1
-    return (2 * bits - 1).astype(np.int8)
 
 
 def moved(before, after):
@@ -81,10 +79,11 @@ def moved(before, after):
     return np.array(values)
 
 
-@pytest.mark.parametrize("n_windows", [1, 2])
-def test_replicas_and_walkers_keep_their_distributions(n_windows):
-    windows, state = teams(n_windows)
-    after = visited(windows, ROOT, state)
+@pytest.mark.parametrize(("n_windows", "mirror"), [(1, True), (2, True), (3, False)])
+def test_replicas_and_walkers_keep_their_distributions(n_windows, mirror):
+    """Without the mirror the last window lies above E = 0, where all go in and out turned."""
+    windows, state = teams(n_windows, mirror)
+    after = visited(windows, ROOT, state, ODD)
     assert np.all(after.visits_of_replicas[1] > 600)
     assert moved(state, after).min() > 1e-3
 
@@ -101,19 +100,24 @@ def test_a_wrong_exchange_is_caught(mistake, monkeypatch):
     windows, state = teams(1)
     if mistake == "weight ignored":
         monkeypatch.setattr(wl_exchange, "_gain", lambda *_: 0.0)
-        after = visited(windows, ROOT, state)
+        after = visited(windows, ROOT, state, ODD)
     else:
-        after = visited(windows, ROOT, replace(state, betas=np.zeros_like(BETAS)))
+        after = visited(windows, ROOT, replace(state, betas=np.zeros_like(BETAS)), ODD)
     assert moved(state, after).min() < 1e-6
 
 
-def test_what_is_exchanged_goes_whole():
-    """Energies stay those of the spins they came with, and no state is lost or doubled."""
-    windows, state = teams(1)
-    after = visited(windows, ROOT, state)
+@pytest.mark.parametrize("mirror", [True, False])
+def test_what_is_exchanged_goes_whole(mirror):
+    """Energies stay those of the spins they came with, and no state is lost or doubled, but for the turns."""
+    windows, state = teams(3, mirror)
+    after = visited(windows, ROOT, state, ODD)
     both = [np.concatenate([s.spins[:, :, 0], s.replicas], axis=1) for s in (state, after)]
     energies = [np.concatenate([s.energies[:, :, 0], s.replica_energies], axis=1) for s in (state, after)]
-    powers = 1 << np.arange(both[0].shape[2])
-    codes = [((one + 1) // 2 @ powers) for one in both]
-    assert np.array_equal(np.sort(codes[0], axis=1), np.sort(codes[1], axis=1))
+    codes = [((one > 0) @ (1 << np.arange(CHAIN.n_spins))) for one in both]
     assert np.array_equal(LEVELS[codes[1]], energies[1])
+    turned = [(np.where(ODD, -one, one) > 0) @ (1 << np.arange(CHAIN.n_spins)) for one in both]
+    whole = [np.sort(np.minimum(a, b), axis=1) for a, b in zip(codes, turned, strict=True)]
+    assert np.array_equal(*whole)
+    assert (codes[0] != codes[1]).any()
+    if mirror:
+        assert np.array_equal(*(np.sort(one, axis=1) for one in codes))

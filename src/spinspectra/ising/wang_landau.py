@@ -202,11 +202,12 @@ def _run(
     save_every: float,
 ) -> Teams:
     """Rounds until every window is through; `state` is always that of a whole number of rounds."""
-    saved = monotonic()
+    saved, odd = monotonic(), chain.packed.layer_of % 2 == 1
     try:
         while not np.all(state.done | state.shut) and (max_rounds is None or state.round < max_rounds):
             walked = walk_all(chain, windows, options, root, state, pool, n_chunks)
-            state = visited(windows, root, exchanged(windows, root, staged(state, walked, options, windows.width)))
+            state = exchanged(windows, root, staged(state, walked, options, windows.width))
+            state = visited(windows, root, state, odd)
             if progress is not None:
                 progress(_progress(state, options))
             if monotonic() - saved > save_every:

@@ -6,13 +6,12 @@ Each is a Metropolis step of the two that change places, by the weights both sam
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spinspectra.ising.kernels.wang_landau import adopt, place_of
 from spinspectra.ising.windows import Windows
 from spinspectra.ising.wl_rounds import needed_windows
-from spinspectra.ising.wl_state import Teams, generator
-
-_EXCHANGE, _VISIT = 2, 3  # purposes of random numbers, first in the spawn key
+from spinspectra.ising.wl_state import EXCHANGE, VISIT, Teams, generator
 
 
 def exchanged(windows: Windows, root: np.random.SeedSequence, state: Teams) -> Teams:
@@ -20,7 +19,7 @@ def exchanged(windows: Windows, root: np.random.SeedSequence, state: Teams) -> T
     spins, energies, swaps = state.spins.copy(), state.energies.copy(), state.swaps.copy()
     n_walkers = int(spins.shape[2])
     for t in range(len(spins)):
-        rng = generator(root, _EXCHANGE, t, int(state.round))
+        rng = generator(root, EXCHANGE, t, int(state.round))
         for w in range(int(state.round) % 2, len(windows.firsts) - 1, 2):
             partners = rng.permutation(n_walkers)
             chances = rng.random(n_walkers)
@@ -39,11 +38,12 @@ def exchanged(windows: Windows, root: np.random.SeedSequence, state: Teams) -> T
     return replace(state, spins=spins, energies=energies, swaps=swaps)
 
 
-def visited(windows: Windows, root: np.random.SeedSequence, state: Teams) -> Teams:
+def visited(windows: Windows, root: np.random.SeedSequence, state: Teams, odd: NDArray[np.bool_]) -> Teams:
     """Walkers that changed places with replicas of their team's ladder, each with all that are in its window in turn.
 
     A walker in E and a replica of beta in E' do so with min(1, exp(gain + beta (E' - E))), gain being that of the
-    window's log weight from E to E'.
+    window's log weight from E to E'. odd: which spins are of odd layers, (N,). Into windows above E = 0 and out of them
+    go replicas and walkers with those turned, which turns E and beta into -E and -beta.
     """
     if state.betas.size == 0:
         return state
@@ -51,18 +51,20 @@ def visited(windows: Windows, root: np.random.SeedSequence, state: Teams) -> Tea
     replicas, replica_energies = state.replicas.copy(), state.replica_energies.copy()
     tally = state.visits_of_replicas.copy()
     for t, w in np.argwhere(needed_windows(state)).tolist():
-        rng = generator(root, _VISIT, t, w, int(state.round))
+        rng = generator(root, VISIT, t, w, int(state.round))
+        sign = -1.0 if windows.middle(w) > 0.5 * windows.width else 1.0
+        turn = np.where(odd, sign, 1.0).astype(np.int8)
         for m in range(int(spins.shape[2])):
             here = (t, w, m)
-            inside = [r for r, energy in enumerate(replica_energies[t].tolist()) if windows.holds(w, energy)]
+            inside = [r for r, energy in enumerate(replica_energies[t].tolist()) if windows.holds(w, sign * energy)]
             tally[0, w] += len(inside)
             for r, chance in zip(rng.permutation(inside).tolist(), rng.random(len(inside)), strict=True):
-                old, new = energies[here].item(), replica_energies[t, r].item()
-                gain = _gain(windows, state, here, old, new) + float(state.betas[r]) * (new - old)
+                old, new = energies[here].item(), sign * replica_energies[t, r].item()
+                gain = _gain(windows, state, here, old, new) + sign * float(state.betas[r]) * (new - old)
                 if chance < np.exp(min(0.0, gain)):
                     tally[1, w] += 1
-                    spins[here], replicas[t, r] = replicas[t, r].copy(), spins[here].copy()
-                    energies[here], replica_energies[t, r] = new, old
+                    spins[here], replicas[t, r] = turn * replicas[t, r], turn * spins[here]
+                    energies[here], replica_energies[t, r] = new, sign * old
     return replace(
         state,
         spins=spins,

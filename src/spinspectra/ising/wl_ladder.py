@@ -15,7 +15,7 @@ from spinspectra.ising.ladder import cooling_betas, make_ladder, start_places, s
 from spinspectra.ising.windows import Descent, Windows
 from spinspectra.seeds import child_seed
 
-_BETAS, _COOL, _SWEEP = 5, 6, 7  # purposes of random numbers, first in the spawn key, beside those of `wl_state`
+_BETAS, _COOL, _SWEEP = 5, 6, 7  # purposes of random numbers, first in the spawn key; `wl_state` has 0 to 3
 _SWAP_RATE = 0.5  # of neighbours
 _COOLING, _MEASURED = 100, 100  # sweeps; as many settle after cooling before energies are measured
 

@@ -13,9 +13,7 @@ from spinspectra.ising.spins import split
 from spinspectra.ising.state import start
 from spinspectra.ising.windows import Windows
 from spinspectra.ising.wl_ladder import Replicas, sweep_replicas
-from spinspectra.ising.wl_state import Options, Teams, generator
-
-_WALK = 1  # purpose of random numbers, first in the spawn key; `wl_state` has all of them
+from spinspectra.ising.wl_state import WALK, Options, Teams, generator
 
 _WALKED = (
     "spins", "energies", "ln_g", "seen", "visits", "tilts", "counts", "n_tries", "n_produced",
@@ -122,7 +120,7 @@ def _walk_some(
     jobs: list[_Walker],
 ) -> list[_Walker]:
     """The walks of one round, in place of their starts; fields are computed anew, so drift ends here."""
-    return [_walk_one(chain, windows, tries, generator(root, _WALK, *job.place, number), job) for job in jobs]
+    return [_walk_one(chain, windows, tries, generator(root, WALK, *job.place, number), job) for job in jobs]
 
 
 def _walk_one(chain: IsingChain, windows: Windows, tries: int, rng: np.random.Generator, job: _Walker) -> _Walker:

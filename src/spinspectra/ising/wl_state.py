@@ -15,7 +15,12 @@ from spinspectra.seeds import child_seed
 
 Start = Literal["canonical", "gaussian", "flat"]
 
-_PREPARE = 0  # purpose of random numbers, first in the spawn key; `wl_rounds` has the others
+PREPARE, WALK, EXCHANGE, VISIT = (
+    0,
+    1,
+    2,
+    3,
+)  # purposes of random numbers, first in the spawn key; `wl_ladder` has 5 to 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ def _make_team(
     team: int,
 ) -> tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.bool_], NDArray[np.int8]]:
     """Spins (W, M, N), first slopes over all bins (n_bins,), windows that nobody got into (W,), replicas (R, N)."""
-    rng = generator(root, _PREPARE, team)
+    rng = generator(root, PREPARE, team)
     if betas.size:
         descent = cool_replicas(chain, betas, root, team)
         replicas = descent.spins
