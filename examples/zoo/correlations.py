@@ -5,9 +5,9 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from examples.zoo.plan import FAMILIES, LEARNED_BY_HEART, Network
+from spinspectra.studies.chance import false_discovery_rates
 from spinspectra.studies.measures import HEAT
 from spinspectra.studies.rank_correlation import RankCorrelation, rank_correlation, within_groups
 
@@ -80,9 +80,8 @@ def correlations(zoo: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     found = pd.DataFrame(rows)
     found["q"] = float("nan")
     for target in TARGETS:
-        told = (found["target"] == target) & found["p"].notna()
-        if told.any():
-            found.loc[told, "q"] = false_discovery_control(found.loc[told, "p"])
+        of_target = found["target"] == target
+        found.loc[of_target, "q"] = false_discovery_rates(found.loc[of_target, "p"])
     return found
 
 

@@ -3,12 +3,13 @@
     python -m examples.zoo OUT
 
 OUT gets networks/<name>/, one a network; trained.json, measured.json and heats.json, written after each network, so
-that the same command after an interruption goes on where it was; zoo.csv, correlations.csv and the figures, which
-docs/zoo.md reads.
+that the same command after an interruption goes on where it was, and measures anew what was trained anew; zoo.csv,
+correlations.csv and the figures, which docs/zoo.md reads.
 `pip install spinspectra[examples]`, and well under an hour on two processor cores.
 """
 
 import argparse
+import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
@@ -53,20 +54,31 @@ def train_and_measure(
     networks: Mapping[str, Network], out: Path, heat: bool, executor: Executor
 ) -> tuple[Found, Found]:
     """What is known of every network, and its measures; only what is missing is worked on."""
-    points = {name: (name, network) for name, network in networks.items()}
     identity = {"networks": {name: str(network) for name, network in networks.items()}}
 
-    def study(what: str, work: Work) -> Found:
-        def tell(name: str, n_known: int) -> None:
-            print(f"{what} {n_known}/{len(points)} {name}", flush=True)
+    def study(what: str, work: Work, keys: Mapping[str, str]) -> Found:
+        def tell(key: str, n_known: int) -> None:
+            print(f"{what} {n_known}/{len(keys)} {key}", flush=True)
 
-        return run_points(points, partial(work, out), identity, out / f"{what}.json", executor, tell)
+        points = {key: (name, networks[name]) for name, key in keys.items()}
+        found = run_points(points, partial(work, out), identity, out / f"{what}.json", executor, tell)
+        return {name: found[key] for name, key in keys.items()}
 
-    trained, measured = study(TRAINED, train_point), study(MEASURED, measure_point)
+    trained = study(TRAINED, train_point, {name: name for name in networks})
+    keys = {name: f"{name} {weights_digest(out / NETWORKS / name)}" for name in networks}
+    measured = study(MEASURED, measure_point, keys)
     if not heat:
         return trained, measured
-    heats = study(HEATS, heat_point)
+    heats = study(HEATS, heat_point, keys)
     return trained, {name: found | heats[name] for name, found in measured.items()}
+
+
+def weights_digest(folder: Path) -> str:
+    """Of the weights' files, as a short word: networks trained again are not taken for those measured before."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def write_tables(networks: Mapping[str, Network], trained: Found, measured: Found, out: Path) -> None:

@@ -14,6 +14,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from spinspectra import DensityOfStates
+from spinspectra.cli.app import app
+from spinspectra.errors import OptionError, SpinSpectraError
+from spinspectra.ising.checkpoint import CheckpointError
 from tests.cli.helpers import run, tiny_opt
 
 FAST = ("--sweeps", "100", "--shuffles", "2")
@@ -29,11 +32,16 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
+def here(*arguments: str | Path) -> None:
+    """The command in this process, which spares it its start; errors come out as they are."""
+    app(["study", *map(str, arguments)], standalone_mode=False)
+
+
 def points(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "points.csv", keep_default_na=False).drop(columns="seconds")
 
 
-def test_blocks_with_tables_and_figure(model: Path, tmp_path: Path) -> None:
+def test_blocks_with_tables_and_figure(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "out"
     shown = run("study", "blocks", model, *FAST, "-o", folder)
     assert shown.returncode == 0, shown.stderr
@@ -44,23 +52,23 @@ def test_blocks_with_tables_and_figure(model: Path, tmp_path: Path) -> None:
     summary = pd.read_csv(folder / "summary.csv")
     assert summary["n_blocks"].tolist() == [1, 2, 3]
     assert summary["n_spins"].tolist() == [6 + 42 * n for n in (1, 2, 3)]
-    again = run("study", "blocks", model, *FAST, "-o", folder)
-    assert again.returncode == 2
-    assert "holds a study already; go on with it with --resume" in again.stderr
-    more = run("study", "blocks", model, *FAST, "--depths", "2", "--workers", "1", "-o", folder, "--resume", "--json")
-    assert more.returncode == 0, more.stderr
-    (row,) = json.loads(more.stdout)["summary"]
+    with pytest.raises(OptionError, match="holds a study already; go on with it with --resume"):
+        here("blocks", model, *FAST, "-o", folder)
+    here("blocks", model, *FAST, "--depths", "2", "--workers", "1", "-o", folder, "--resume", "--json")
+    (row,) = json.loads(capsys.readouterr().out)["summary"]
     assert row["delta"] == pytest.approx(summary["delta"][1], rel=1e-15)
     assert row["width_per_spin"] * 90 == pytest.approx(row["width"])
 
 
-def test_fraction_from_densities_in_the_papers_layout(model: Path, tmp_path: Path) -> None:
+def test_fraction_from_densities_in_the_papers_layout(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "out"
     options = ("--fractions", "0,0.025,1", "--blocks", "1", *SHORT)
-    shown = run("study", "fraction", model, *options, "-o", folder, "--json")
-    assert shown.returncode == 0, shown.stderr
-    assert "\n" not in shown.stderr
-    found = json.loads(shown.stdout)
+    here("fraction", model, *options, "-o", folder, "--json")
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    found = json.loads(shown.out)
     names = {"study.json", "points.csv", "summary.csv", "fraction.png"}
     assert {path.name for path in folder.iterdir()} == names | {f"fraction{f}.dat" for f in ("0", "0.025", "1")}
     for row in found["points"]:
@@ -70,9 +78,10 @@ def test_fraction_from_densities_in_the_papers_layout(model: Path, tmp_path: Pat
     assert [row["fraction"] for row in found["summary"]] == [0.0, 0.025, 1.0]
     assert found["summary"][0]["width_err"] is None  # one network, so no error
     assert found["summary"][0]["T_c"] == found["points"][0]["T_c"]
-    table = run("study", "fraction", model, *options, "-o", folder, "--resume")
-    assert "T_c" in table.stdout
-    assert "Doubt (" in table.stdout  # of forty sweeps
+    here("fraction", model, *options, "-o", folder, "--resume")
+    table = capsys.readouterr().out
+    assert "T_c" in table
+    assert "Doubt (" in table  # of forty sweeps
 
 
 @pytest.mark.parametrize(
@@ -90,17 +99,27 @@ def test_fraction_from_densities_in_the_papers_layout(model: Path, tmp_path: Pat
         (("fraction", "--fractions", "0.1,0.10"), "fractions: 0.1 is there 2 times; give each once"),
         (("fraction", "--within", "layer"), "within='layer': give network or matrix"),
         (("fraction", "--blocks", "9"), "has 3 blocks; give 1 to 3"),
-        (("fraction", "--shuffles", "0"), "Invalid value for '--shuffles'"),
         (("fraction", "--output", "tiny.safetensors"), "is no folder that can be written to"),
     ],
 )
-def test_refused_before_the_work(model: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_refused_before_the_work(
+    model: Path, arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study, *options = arguments
-    shown = run("study", study, model.name, *options, cwd=model.parent)
-    assert shown.returncode == 2
-    assert said in shown.stderr
-    assert shown.stderr.count("\n") == 1
+    monkeypatch.chdir(model.parent)
+    with pytest.raises(SpinSpectraError) as told:
+        here(study, model.name, *options)
+    assert said in str(told.value)
+    assert "\n" not in str(told.value)
     assert [path.name for path in model.parent.iterdir()] == [model.name]
+
+
+def test_a_refusal_is_one_line_and_code_2(model: Path) -> None:
+    for options, said in ((("--shuffles", "0"), "Invalid value for '--shuffles'"), (("--within", "a"), "within='a'")):
+        shown = run("study", "fraction", model, *options)
+        assert (shown.returncode, shown.stdout) == (2, "")
+        assert said in shown.stderr
+        assert shown.stderr.count("\n") == 1
 
 
 def command(model: Path, folder: Path, *options: str) -> list[str]:
@@ -125,9 +144,9 @@ def kept(folder: Path) -> list[tuple[str, int]]:
 )
 def test_killed_at_any_moment_it_ends_as_an_unbroken_one(model: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(model, whole, *options), stdout=subprocess.DEVNULL, check=True)
+    here(*options, model, "-o", whole)
     rng, kills = np.random.default_rng(0), 0
-    for i in range(3):
+    for i in range(2):
         before = kept(broken)
         process = subprocess.Popen(
             [*command(model, broken, *options), "--workers", str(1 + i)], stdout=subprocess.DEVNULL
@@ -138,7 +157,7 @@ def test_killed_at_any_moment_it_ends_as_an_unbroken_one(model: Path, tmp_path: 
         process.kill()
         kills += process.wait() != 0
     assert kills > 0
-    subprocess.run(command(model, broken, *options), stdout=subprocess.DEVNULL, check=True)
+    here(*options, model, "-o", broken, "--resume")
     pd.testing.assert_frame_equal(points(broken), points(whole), check_exact=True)
     assert (broken / "summary.csv").read_bytes() == (whole / "summary.csv").read_bytes()
     for density in whole.glob("*.dat"):
@@ -161,7 +180,5 @@ def test_ctrl_c_says_how_to_go_on(model: Path, tmp_path: Path) -> None:
     assert "go on with" in told
     assert told.count("--resume") == 1
     assert "Traceback" not in told
-    other = run("study", "blocks", model, "--sweeps", "10", "--depths", "3", "-o", folder, "--resume")
-    assert other.returncode == 2
-    assert "of another study: sweeps: 200000 in the file, 10 asked for" in other.stderr
-    assert other.stderr.count("\n") == 1
+    with pytest.raises(CheckpointError, match="of another study: sweeps: 200000 in the file, 10 asked for"):
+        here("blocks", model, "--sweeps", "10", "--depths", "3", "-o", folder, "--resume")

@@ -22,6 +22,7 @@ from spinspectra.studies.widths import FromGround
 from tests.cli.helpers import run, tiny_opt
 from tests.studies.tasks import models
 
+SAME: dict[str, Any] = {"fractions": "0.2,1", "shuffles": 2, "sweeps": 20, "restarts": 2}
 FAST = ("--fractions", "0.2,1", "--shuffles", "2", "--sweeps", "20", "--restarts", "2")
 SLOW_TASK = """
 import os
@@ -58,23 +59,25 @@ def near(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_two_workers_find_what_one_process_does(gpt2: Path, tmp_path: Path) -> None:
+def test_two_workers_find_what_one_process_does(gpt2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, out = tmp_path / "text.txt", tmp_path / "out"
-    shown = run("study", "accuracy", gpt2, "--text", text, *FAST, "--workers", "2", "-o", out, "--json")
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stderr == ""
+    command(str(gpt2), text=text, **SAME, workers=2, output=out, as_json=True)
+    shown = capsys.readouterr()
+    assert shown.err == ""
     expected = study_accuracy(gpt2, CausalPerplexity(text_file(text)), (0.2, 1.0), 2, how=FromGround(20, 2))
-    found = json.loads(shown.stdout)
+    found = json.loads(shown.out)
+    told = {"study": "accuracy", "source": str(gpt2), "seed": 0, "shuffles": 2, "reading": "elements"}
+    assert {name: found[name] for name in told} == told
     for name, table in (("points", expected.points), ("summary", expected.summary)):
         for one, other in zip(found[name], records(table), strict=True):
             assert {key: one[key] for key in other} == near(other)
     assert sorted(path.name for path in out.iterdir()) == ["accuracy.png", "points.csv", "study.json", "summary.csv"]
     written = pd.read_csv(out / "summary.csv")
     assert written["value"].to_numpy() == pytest.approx(expected.summary["value"].to_numpy(), rel=1e-6)
-    again = run("study", "accuracy", gpt2, "--text", text, *FAST, "-o", out, "--resume")
-    assert again.returncode == 0, again.stderr
-    assert "perplexity" in again.stdout
-    assert f"{expected.summary['value'].iloc[0]:.4g}" in again.stdout
+    command(str(gpt2), text=text, **SAME, output=out, resume=True)
+    table = capsys.readouterr().out
+    assert "perplexity" in table
+    assert f"{expected.summary['value'].iloc[0]:.4g}" in table
 
 
 @pytest.mark.slow
@@ -85,19 +88,19 @@ def test_interrupted_in_any_way_it_goes_on(tiny: Path, tmp_path: Path, how: sign
     task, out, scratch = f"{tmp_path / 'tasks.py'}:slow", tmp_path / "out", tmp_path / "scratch"
     scratch.mkdir()
     arguments = ["study", "accuracy", str(tiny), "--evaluate", task, *FAST, "-o", str(out), "--workers", "1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "spinspectra", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "TMPDIR": str(scratch), "TASK_SECONDS": "0.6"},
-    )
+    with (tmp_path / "stderr").open("w") as stderr:  # no pipe, which a worker holds for its last seconds
+        process = subprocess.Popen(
+            [sys.executable, "-m", "spinspectra", *arguments],
+            stderr=stderr,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": str(scratch), "TASK_SECONDS": "0.6"},
+        )
     while len(list(tmp_path.glob("began-*"))) < 3:  # two points are known, or nearly
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, (tmp_path / "stderr").read_text()
         time.sleep(0.05)
     (os.killpg if how == signal.SIGINT else os.kill)(process.pid, how)
-    told = process.communicate(timeout=60)[1]
-    assert process.returncode == (130 if how == signal.SIGINT else -how)
+    assert process.wait(timeout=60) == (130 if how == signal.SIGINT else -how)
+    told = (tmp_path / "stderr").read_text()
     if how == signal.SIGINT:
         assert "go on with" in told
         assert "Traceback" not in told
@@ -108,8 +111,7 @@ def test_interrupted_in_any_way_it_goes_on(tiny: Path, tmp_path: Path, how: sign
     known = json.loads((out / "study.json").read_text())["points"]
     assert 1 <= len(known) < 5
     before = len(list(tmp_path.glob("began-*")))
-    again = run(*arguments, "--resume")
-    assert again.returncode == 0, again.stderr
+    command(str(tiny), evaluate=task, **SAME, output=out, workers=1, resume=True)
     assert len(list(tmp_path.glob("began-*"))) - before == 5 - len(known)
     whole = study_accuracy(tiny, UserTask(task), (0.2, 1.0), 2, how=FromGround(20, 2))
     assert records(pd.read_csv(out / "summary.csv")) == [near(row) for row in records(whole.summary)]
@@ -125,7 +127,6 @@ def refused(*arguments: str | Path) -> str:
 
 
 def test_what_cannot_be_studied_is_refused_before_the_work(gpt2: Path, tmp_path: Path) -> None:
-    assert "no task: give one of --text, --dataset, --images, --evaluate" in refused(gpt2)
     text, here = tmp_path / "text.txt", Path(__file__)
     for options, message in (
         ({"text": text, "evaluate": "a:b"}, "--text and --evaluate: give one of"),
@@ -133,22 +134,26 @@ def test_what_cannot_be_studied_is_refused_before_the_work(gpt2: Path, tmp_path:
         ({"images": tmp_path, "stride": 3}, "--stride: is not for --images"),
         ({"images": tmp_path}, "a class folder without images"),
         ({"text": text, "mask_every": 3}, "is for masked language models"),
-        ({"text": text, "fractions": "0;1"}, "between commas"),
-        ({"text": text, "fractions": "1.5"}, "1.5 is no number from 0 to 1"),
+        ({"text": text, "fractions": "0;1"}, "--fractions 0;1: give numbers with commas between them"),
+        ({"text": text, "fractions": "1.5"}, "fractions: 1.5: give numbers from 0 to 1"),
+        ({"text": text, "fractions": "1,1"}, "fractions: 1.0 is there 2 times; give each once"),
         ({"text": text, "reading": "all"}, "give elements or couplings"),
-        ({"text": text, "keep": tmp_path}, "is not empty; name a new folder"),
+        ({"text": text, "keep": tmp_path}, f"keep={tmp_path}: is not empty and no folder of kept checkpoints"),
+        ({"text": text, "keep": text}, f"--keep {text}: {text} is no folder that can be written to"),
         ({"evaluate": f"{here}:none"}, "has no function none"),
         ({"evaluate": f"{here}:near", "device": "cuda"}, "--device: is not for --evaluate"),
         ({"text": text, "resume": True}, "say which study's folder"),
     ):
         with pytest.raises(OptionError, match=re.escape(message)):
             command(str(gpt2), **options)
+    with pytest.raises(OptionError, match=r"no task: give one of --text, --dataset, --images, --evaluate"):
+        command(str(gpt2))
 
 
-@pytest.mark.slow
-def test_what_only_the_model_tells_is_refused_in_one_line_too(gpt2: Path, tmp_path: Path) -> None:
-    (tmp_path / "short.txt").write_text(models.text(15))
+def test_what_only_the_task_tells_is_refused_in_one_line_too(tiny: Path, tmp_path: Path) -> None:
+    """From a worker, whose errors come with its traceback."""
+    (tmp_path / "broken.py").write_text("def broken(folder):\n    raise ValueError('no\\nway')\n")
     out = tmp_path / "out"
-    line = refused(gpt2, "--text", tmp_path / "short.txt", "-o", out, "--workers", "1")
-    assert "short.txt: 15 tokens, shorter than a window of 16" in line
+    line = refused(tiny, "--evaluate", f"{tmp_path / 'broken.py'}:broken", "-o", out, "--workers", "1")
+    assert "broken failed: ValueError: no" in line
     assert not list(out.glob("*.csv"))

@@ -3,11 +3,14 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from spinspectra.cli.study.compare import command
+from spinspectra.errors import OptionError
 from spinspectra.studies.measures import measure_model
 from tests.cli.helpers import run, tiny_opt
 
@@ -46,9 +49,6 @@ def test_table_files_figures_and_going_on(series: list[str], tmp_path: Path) -> 
     assert float(correlations["log_norm"]["value"]) == pytest.approx(1.0)  # weights double from net to net
     assert float(correlations["log_norm"]["p"]) == pytest.approx(2 / 24)
 
-    again = run("study", "compare", *series, *options, cwd=tmp_path)
-    assert again.returncode == 2
-    assert "holds a study already; go on with it with --resume" in again.stderr
     before = (out / "points.csv").read_text().splitlines()
     more = run("study", "compare", *series[:3], *options, "--resume", "--correlation", "spearman", cwd=tmp_path)
     assert more.returncode == 0, more.stderr
@@ -56,21 +56,20 @@ def test_table_files_figures_and_going_on(series: list[str], tmp_path: Path) -> 
     assert (out / "points.csv").read_text().splitlines() == before[:4]
 
 
-def test_json(series: list[str], tmp_path: Path) -> None:
-    shown = run(
-        "study", "compare", *series, "--quality", "quality.csv", *FAST, "--seed", "5", "--workers", "1", "--json",
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert shown.returncode == 0, shown.stderr
-    found = json.loads(shown.stdout)
-    assert (found["study"], found["seed"], found["within"], found["correlation"]) == (
-        "compare",
-        5,
-        "network",
-        "kendall",
-    )
+@pytest.fixture
+def here(series: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The series by names in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return series
+
+
+def test_json(here: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    command(here, Path("quality.csv"), shuffles=2, sweeps=10, seed=5, workers=1, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["study"], found["seed"], found["within"]) == ("compare", 5, "network")
+    assert found["correlation"] == "kendall"
     assert [row["model"] for row in found["models"]] == ["net0", "net1", "net2", "net3"]
-    known = measure_model(tmp_path / series[1], shuffles=2, sweeps=10, seed=5)
+    known = measure_model(here[1], shuffles=2, sweeps=10, seed=5)
     good = {name: value for name, value in known.items() if np.isfinite(value)}
     assert {name: found["models"][1][name] for name in good} == good
     assert all(found["models"][1][name] is None for name in known.keys() - good.keys())
@@ -78,21 +77,36 @@ def test_json(series: list[str], tmp_path: Path) -> None:
     assert (row["value"], row["reason"]) == (None, "x is constant")
 
 
+def test_one_model_has_its_row_and_no_figure_of_its_quality(
+    here: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(here[:1], Path("quality.csv"), shuffles=2, sweeps=10, output=tmp_path / "out")
+    assert "1 point, of the 4 that a correlation needs" in capsys.readouterr().out
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"study.json", "points.csv", "correlations.csv", "compare.png"}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--quality", "none.csv"), "none.csv: no CSV file of qualities"),
-        (("--quality", "text.csv"), "text.csv: no column after the first holds numbers"),
-        (("--correlation", "pearson"), "--correlation pearson: give kendall or spearman"),
-        (("--within", "layer"), "--within layer: give network or matrix"),
-        (("--resume",), "--resume: say which study's folder with -o FOLDER"),
-        (("net0.safetensors",), "net0.safetensors: is given twice"),
-        (("--replicas", "9"), "Invalid value for '--replicas'"),
+        ({"quality": Path("text.csv")}, "text.csv: no column after the first holds numbers"),
+        ({"correlation": "pearson"}, "--correlation pearson: give kendall or spearman"),
+        ({"within": "layer"}, "--within layer: give network or matrix"),
+        ({"resume": True}, "--resume: say which study's folder with -o FOLDER"),
+        ({"output": Path("out")}, "holds a study already; go on with it with --resume"),
+        ({"models": ["net0.safetensors"] * 2}, "net0.safetensors: is given twice"),
     ],
 )
-def test_refusals_are_one_line(series: list[str], tmp_path: Path, options: tuple[str, ...], said: str) -> None:
-    (tmp_path / "text.csv").write_text("model,kind\nnet0,mlp\n")
-    shown = run("study", "compare", *series[:1], *options, cwd=tmp_path)
+def test_refusals(here: list[str], options: dict[str, Any], said: str) -> None:
+    Path("text.csv").write_text("model,kind\nnet0,mlp\n")
+    Path("out").mkdir()
+    Path("out/study.json").touch()
+    with pytest.raises(OptionError, match=said):
+        command(**({"models": here[:1]} | options))
+
+
+def test_a_refusal_is_one_line(tmp_path: Path) -> None:
+    shown = run("study", "compare", "net0", "--quality", "none.csv", cwd=tmp_path)
     assert shown.returncode == 2
-    assert said in shown.stderr
+    assert "none.csv: no CSV file of qualities" in shown.stderr
     assert shown.stderr.count("\n") == 1

@@ -72,10 +72,9 @@ def test_what_is_shown(written: tuple[Path, str]) -> None:
     assert "The lattice, ising8x8.dat, was read as natural." in shown
 
 
-def test_json_is_the_tables(folder: Path) -> None:
-    done = run("study", "published", folder, "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+def test_json_is_the_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command(folder, as_json=True)
+    found = json.loads(capsys.readouterr().out)
     assert set(found) == TABLES
     assert [row["blocks"] for row in found["blocks"]] == [1, 12]
     widths = [row["width"] for row in found["tasks"]]
@@ -93,6 +92,34 @@ def test_a_folder_with_one_part_is_enough(folder: Path, tmp_path: Path) -> None:
         "tasks.csv",
         "ranks.csv",
     }
+
+
+def test_a_task_with_a_width_unshuffled_alone_has_no_figure_of_widths(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder / "accuracy", tmp_path / "paper" / "accuracy")
+    (tmp_path / "paper" / "fraction" / "gpt2").mkdir(parents=True)
+    shutil.copy(folder / "fraction" / "gpt2" / "fraction0.dat", tmp_path / "paper" / "fraction" / "gpt2")
+    command(tmp_path / "paper", tmp_path / "out")
+    shown = capsys.readouterr().out
+    assert "Fraction shuffled: widths per spin" in shown
+    assert f"Written: {tmp_path / 'out'}" in shown.replace("\n", "")
+    assert "accuracy-width.png" not in {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_tables_are_shown_though_a_figure_fails(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    shutil.copytree(folder / "accuracy", tmp_path / "paper" / "accuracy")
+    monkeypatch.setattr("spinspectra.plots.save.save_png", full)
+    with pytest.raises(OSError, match="no space left"):
+        command(tmp_path / "paper", tmp_path / "out")
+    shown = capsys.readouterr().out
+    assert "Width against task error" in shown
+    assert "Written" not in shown
 
 
 @pytest.mark.parametrize(

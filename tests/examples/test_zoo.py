@@ -1,5 +1,6 @@
 """The zoo: a balanced plan, noise as said, and the whole way from training to figures on eight tiny networks."""
 
+import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -84,6 +85,12 @@ def test_from_training_to_figures_and_nothing_is_done_twice(
     assert {name: one["T_c"] for name, one in warm.items()} == {name: len(name) for name in tiny}
     assert [(tmp_path / f"{name}.json").read_bytes() for name in (run.TRAINED, run.MEASURED)] == records
     assert sorted(path.name for path in (tmp_path / run.NETWORKS).iterdir()) == sorted(tiny)
+    retrained = tmp_path / run.NETWORKS / "mlp-00"
+    shutil.copy(tmp_path / run.NETWORKS / "mlp-01" / "model.safetensors", retrained)
+    monkeypatch.setattr("examples.zoo.measure.measure", lambda folder: {"alpha": -1.0})
+    with ThreadPoolExecutor(1) as executor:
+        _, anew = run.train_and_measure(tiny, tmp_path, False, executor)
+    assert [name for name, one in anew.items() if one["alpha"] == -1.0] == ["mlp-00"]
     run.write_tables(tiny, *found, tmp_path)
     zoo, table = (pd.read_csv(tmp_path / name) for name in ("zoo.csv", "correlations.csv"))
     assert zoo["name"].tolist() == list(tiny)

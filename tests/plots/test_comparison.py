@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from spinspectra.errors import OptionError
-from spinspectra.plots.comparison import against_quality, along_series
+from spinspectra.plots.comparison import against_quality, along_series, shown_against, shown_along
 
 NAMES = ["small", "a model $x$ whose name is far too long for a figure", "_large"]
 
@@ -82,6 +82,8 @@ def test_a_scatter_a_measure_with_its_correlation(table, correlations):
 
 
 def test_nothing_to_draw(table, correlations):
+    assert shown_along(table[["model", "status"]]) == []
+    assert shown_against(table, "accuracy", ["n_weights"]) == shown_against(table[:1], "accuracy", ["alpha"]) == []
     with pytest.raises(OptionError, match="no model has any"):
         along_series(table[["model", "status"]])
     with pytest.raises(OptionError, match="no column 'loss'"):

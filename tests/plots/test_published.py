@@ -16,6 +16,7 @@ from spinspectra.plots.published import (
     fraction_widths,
     published_density,
     task_errors,
+    with_widths,
 )
 from spinspectra.studies.published import (
     Published,
@@ -140,6 +141,24 @@ def test_errors_against_widths_of_the_same_fraction(published):
     rows = tasks[(tasks["model"] == "gpt2") & (tasks["task"] == "lambada")].dropna(subset=["width"])
     assert x == pytest.approx((rows["width"] / rows["width"].iloc[0]).to_numpy()[1:])
     assert y == pytest.approx(rows["error"].to_numpy()[1:])
+
+
+def test_errors_against_widths_need_a_curve():
+    """Width known at 0 alone, at one other fraction alone, at two but not at 0, at two; the last is drawn."""
+    nan = np.nan
+    widths = {"a": [3, nan, nan], "b": [3, 2, nan], "c": [nan, 2, 1], "d": [3, 2, 1]}
+    rows = [
+        {"model": model, "task": "t", "fraction": f, "error": 10 * f, "width": width, "symmetric_width": width}
+        for model, column in widths.items()
+        for f, width in zip((0.0, 0.5, 1.0), column, strict=True)
+    ]
+    tasks = pd.DataFrame(rows)
+    assert with_widths(tasks)[["model", "fraction"]].to_numpy().tolist() == [["d", 0.5], ["d", 1.0]]
+    ax = errors_against_widths(tasks)
+    assert points(ax, "d, t")[1].tolist() == [5.0, 10.0]
+    assert legend(ax)[0] == "d, t"
+    with pytest.raises(OptionError, match="nothing to draw"):
+        errors_against_widths(tasks[tasks["model"] != "d"])
 
 
 def test_ours_stand_beside_in_the_same_units(published):

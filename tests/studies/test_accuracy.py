@@ -1,8 +1,10 @@
 """The study of accuracy: what it evaluates, the widths beside it, and the same result however it is reached."""
 
+import json
 import math
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import threadpoolctl
+import transformers
 from safetensors.numpy import load_file, save_file
 
-from spinspectra import IsingChain
-from spinspectra.errors import ChainError, OptionError
+from spinspectra import IsingChain, anneal
+from spinspectra.errors import ChainError, NonFiniteError, OptionError
 from spinspectra.ising.checkpoint import CheckpointError
 from spinspectra.ising.oracles import Enumerated
+from spinspectra.studies import accuracy as module
+from spinspectra.studies import shuffled_weights
 from spinspectra.studies.accuracy import n_points, study_accuracy
 from spinspectra.studies.tasks import CausalPerplexity, Text
 from spinspectra.studies.widths import FromGround
 from tests.cli.helpers import tiny_opt
+from tests.layers.models import bloom, save
 from tests.studies.tasks import models
 
 SMALL = {"how": FromGround(20, 2)}
@@ -58,6 +65,15 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
+def another(model: Path, folder: Path) -> Path:
+    """A network that differs in an embedding, which is no part of the chain."""
+    tensors = load_file(model / "model.safetensors")
+    tensors["model.decoder.embed_tokens.weight"][0, 0] = 2.0
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
 def without_seconds(points: pd.DataFrame) -> pd.DataFrame:
     return points.drop(columns="seconds")
 
@@ -68,8 +84,8 @@ def test_widths_are_of_the_weights_that_were_evaluated(model: Path, reading: Any
     keep = tmp_path / "kept"
     found = study_accuracy(model, First(), (0.0, 0.4, 1.0), 2, reading, keep=keep, how=FromGround(300, 50)).points
     assert found[["fraction", "shuffle"]].to_numpy().tolist() == [[0, 0], [0.4, 1], [0.4, 2], [1, 1], [1, 2]]
-    folders = ["fraction0", "fraction0.4_1", "fraction0.4_2", "fraction1_1", "fraction1_2"]
-    assert sorted(path.name for path in keep.iterdir()) == sorted(folders)
+    folders = ["fraction0", "fraction0.4", "fraction0.4_2", "fraction1", "fraction1_2"]
+    assert sorted(path.name for path in keep.iterdir()) == sorted([*folders, "checkpoints.json"])
     for row, name in zip(found.itertuples(), folders, strict=True):
         chain = IsingChain.from_weights(keep / name)
         lowest = Enumerated(chain.couplings).energies.min()
@@ -143,9 +159,42 @@ def test_a_checkpoint_that_was_kept_is_not_written_again(model: Path, tmp_path: 
     keep, record = tmp_path / "kept", tmp_path / "study.json"
     with pytest.raises(KeyboardInterrupt):
         study_accuracy(model, First(fails_at=2), (0.3,), 1, keep=keep, record=record, **SMALL)
-    before = (keep / "fraction0.3_1" / "model.safetensors").stat().st_mtime_ns
+    before = (keep / "fraction0.3" / "model.safetensors").stat().st_mtime_ns
+    whole = study_accuracy(model, First(), (0.3,), 1, **SMALL)
+    other = study_accuracy(model, First(), (0.3,), 1, keep=keep, **SMALL)  # not the record's, but the same checkpoints
+    pd.testing.assert_frame_equal(other.summary, whole.summary)
     study_accuracy(model, First(), (0.3,), 1, keep=keep, record=record, **SMALL)
-    assert (keep / "fraction0.3_1" / "model.safetensors").stat().st_mtime_ns == before
+    assert (keep / "fraction0.3" / "model.safetensors").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seed": 1}, "of another study: seed"),
+        ({"reading": "couplings"}, "reading: elements in the file, couplings asked for"),
+        ({"source": "other"}, "of another study: weights"),
+        ({"note": "no note"}, "its note cannot be read"),
+        ({"note": None}, "is not empty and no folder of kept checkpoints"),
+    ],
+    ids=str,
+)
+def test_checkpoints_of_another_study_are_not_evaluated(
+    model: Path, changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    keep, record = tmp_path / "kept", tmp_path / "study.json"
+    asked = {"source": model, "fractions": (0.3,), "shuffles": 1, "keep": keep, **SMALL}
+    study_accuracy(**asked, task=First())
+    changed = dict(changed)
+    if "note" in changed:
+        note = changed.pop("note")
+        (keep / "checkpoints.json").unlink() if note is None else (keep / "checkpoints.json").write_text(note)
+    if "source" in changed:
+        changed["source"] = another(model, tmp_path / "other")
+    task = First()
+    with pytest.raises(OptionError, match=said):
+        study_accuracy(**{**asked, **changed}, task=task, record=record)
+    assert not task.seen
+    assert not record.exists()
 
 
 @pytest.mark.parametrize(
@@ -165,20 +214,29 @@ def test_the_record_of_another_study_is_refused(
     asked = {"source": model, "task": First(), "record": record, **SMALL}
     study_accuracy(**asked, fractions=(0.0,))
     if "source" in changed:
-        tensors = load_file(model / "model.safetensors")
-        tensors["model.decoder.embed_tokens.weight"][0, 0] = 2.0  # no part of the chain, but of the network
-        (tmp_path / "other").mkdir()
-        save_file(tensors, tmp_path / "other" / "model.safetensors")
-        changed = {"source": tmp_path / "other"}
+        changed = {"source": another(model, tmp_path / "other")}
     with pytest.raises(CheckpointError, match=named):
         study_accuracy(**{**asked, **changed})
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "merges.txt", "spiece.model", "README.md"])
+def test_the_record_is_of_all_files_that_an_evaluation_reads(model: Path, name: str, tmp_path: Path) -> None:
+    record = tmp_path / "study.json"
+    (model / name).write_text('{"model_type": "opt"}')
+    study_accuracy(model, First(), (0.0,), record=record, **SMALL)
+    (model / name).write_text('{"model_type": "opt", "do_layer_norm_before": false}')
+    if name.endswith(".md"):  # which nothing reads
+        study_accuracy(model, First(fails_at=1), (0.0,), record=record, **SMALL)
+        return
+    with pytest.raises(CheckpointError, match="of another study: weights"):
+        study_accuracy(model, First(), (0.0,), record=record, **SMALL)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"fractions": (0.0, 1.1)}, "fractions: 1.1"),
-        ({"fractions": (math.nan,)}, "fractions: nan"),
+        ({"fractions": (0.1, 0.1)}, "fractions: 0.1 is there 2 times"),
         ({"shuffles": 0}, "shuffles=0"),
         ({"reading": "weights"}, "give elements or couplings"),
         ({"task": lambda _: {}}, "the task gave no metric"),
@@ -199,12 +257,73 @@ def test_sources_that_are_no_chain_or_no_model_are_refused(model: Path, tmp_path
     (tmp_path / "cut" / "config.json").write_text('{"model_type": "opt"}')
     with pytest.raises(ChainError, match=r"fc2.weight is missing"):
         study_accuracy(tmp_path / "cut", First())
+    tensors = load_file(model / "model.safetensors")
+    tensors["model.decoder.layers.0.fc2.weight"][0, 0] = np.nan
+    save_file(tensors, tmp_path / "cut" / "model.safetensors")
+    task = First()
+    with pytest.raises(NonFiniteError, match="NaN"):
+        study_accuracy(tmp_path / "cut", task)
+    assert not task.seen
 
 
 def test_a_weight_file_alone_will_do_for_a_task_that_needs_no_more(model: Path) -> None:
     found = study_accuracy(model / "model.safetensors", First(), (0.3,), 1, **SMALL)
     whole = study_accuracy(model, First(), (0.3,), 1, **SMALL)
     pd.testing.assert_frame_equal(found.summary, whole.summary)
+
+
+def test_a_weight_file_takes_its_config_along(tmp_path: Path) -> None:
+    """BLOOM's heads are in no tensor's shape: without config.json there is no chain of what was evaluated."""
+    folder = save(transformers.BloomForCausalLM(bloom(1)), tmp_path / "bloom")
+    found = study_accuracy(folder / "model.safetensors", configured, (1.0,), 1, keep=tmp_path / "kept", **SMALL)
+    assert found.points["value"].tolist() == [3.0, 3.0]
+    whole = study_accuracy(folder, configured, (1.0,), 1, **SMALL)
+    pd.testing.assert_frame_equal(found.summary, whole.summary)
+    (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
+    with pytest.raises(OptionError, match="of another study: weights"):
+        study_accuracy(folder / "model.safetensors", configured, (1.0,), 1, keep=tmp_path / "kept", **SMALL)
+
+
+def configured(folder: Path) -> dict[str, float]:
+    return {"n_head": json.loads((folder / "config.json").read_text())["n_head"]}
+
+
+def test_a_hub_id_is_resolved_once(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub may answer otherwise while a study runs: its points go by the folder that it gave first."""
+    asked = []
+
+    def resolve(hub_id: str) -> tuple[str, dict[str, Any]]:
+        asked.append(hub_id)
+        return str(model), {}
+
+    monkeypatch.setattr(shuffled_weights, "model_folder", resolve)
+    monkeypatch.chdir(tmp_path)
+    found = study_accuracy("org/tiny", First(), (0.3,), 1, **SMALL)
+    assert asked == ["org/tiny"]
+    pd.testing.assert_frame_equal(found.summary, study_accuracy(model, First(), (0.3,), 1, **SMALL).summary)
+
+
+class Here(Executor):
+    """Works in the calling thread, which is the one that may say how many threads OpenBLAS has."""
+
+    def submit(self, work: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(work(*arguments, **options))
+        return done
+
+
+def test_widths_are_found_with_one_thread_of_products(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def watched(*arguments: Any) -> Any:
+        seen.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas")
+        return anneal(*arguments)
+
+    monkeypatch.setattr(module, "anneal", watched)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        study_accuracy(model, First(), (0.0,), executor=Here(), **SMALL)
+    assert seen
+    assert set(seen) == {1}
 
 
 def test_a_real_model_gets_back_its_own_perplexity(tmp_path: Path) -> None:

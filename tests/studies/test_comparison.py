@@ -5,7 +5,9 @@ import math
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from scipy.stats import kendalltau
 
 from spinspectra.errors import OptionError
 from spinspectra.ising.checkpoint import CheckpointError
+from spinspectra.studies import comparison
 from spinspectra.studies.comparison import Correlating, Measuring, compare_models, correlations_of, names_of
 from spinspectra.studies.measures import measure_model
 from spinspectra.studies.quality import Quality
@@ -118,6 +121,43 @@ def test_a_record_is_gone_on_with_and_changed_files_are_measured_anew(series: li
     assert again.loc[0, "alpha"] != more.loc[0, "alpha"]
     with pytest.raises(CheckpointError, match="of another study: shuffles: 2 in the file, 5 asked for"):
         compare_models(series[:3], measuring=Measuring(shuffles=5, sweeps=10), record=record)
+
+
+@pytest.mark.parametrize("lost", ["ising", "all"])
+def test_what_failed_is_measured_again(
+    series: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """A disk that is away for a while, or an extra that is installed later."""
+    record, done = tmp_path / "study.json", list[str]()
+
+    def away(source: Path, **options: Any) -> dict[str, float]:
+        if source == series[1] and (options["ising"] or lost == "all"):
+            raise OSError("the disk is away")
+        return measure_model(source, **options)
+
+    def progress(name: str, _: int) -> None:
+        done.append(name)
+
+    with monkeypatch.context() as while_away:
+        while_away.setattr(comparison, "measure_model", away)
+        first = compare_models(series[:3], measuring=FAST, record=record).table.set_index("model")
+    assert first.loc["net1", "status"] == ("failed" if lost == "all" else "partial")
+    assert "the disk is away" in first.loc["net1", "reason"]
+    again = compare_models(series[:2], measuring=FAST, record=record, progress=progress).table.set_index("model")
+    assert done == ["", "net1"]
+    assert set(again["status"]) == {"success"}
+    alone = measure_model(series[1], shuffles=2, sweeps=10)
+    assert {name: again.loc["net1", name] for name in alone} == pytest.approx(alone, nan_ok=True)
+    assert len(json.loads(record.read_text())["points"]) == 3  # also the one that was not asked for
+
+
+def test_without_heat_a_network_has_its_lowest_energy() -> None:
+    nothing = {"0.weight": np.zeros((16, 20)), "1.weight": np.zeros((12, 16))}
+    (row,) = compare_models({"nothing": nothing}, measuring=replace(FAST, heat=True)).table.to_dict("records")
+    assert row["status"] == "partial"
+    assert row["reason"].startswith("no T_c: ")
+    assert "every coupling is zero" in row["reason"]
+    assert (row["n_spins"], row["energy_per_spin"], row["width_per_spin"], row["n_layers"]) == (48, 0, 0, 2)
 
 
 def test_models_in_memory_are_told_apart_in_a_record(tmp_path: Path) -> None:

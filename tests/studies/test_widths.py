@@ -171,9 +171,9 @@ def test_ctrl_c_ends_points_that_would_take_minutes(tmp_path: Path, how: FromGro
 def test_a_study_of_densities_broken_off_in_a_point_goes_on_in_it_and_ends_the_same(tmp_path: Path) -> None:
     chain = random_system((20, 20), 0).chain()
     twins = [twin(f"n{number}", 1.0, number) for number in range(3)]
-    whole = measure_twins(chain, twins, FromDensity(20, 400, 2, tmp_path / "whole"), {}, tmp_path / "whole" / "s.json")
+    whole = measure_twins(chain, twins, FromDensity(20, 150, 2, tmp_path / "whole"), {}, tmp_path / "whole" / "s.json")
     folder = tmp_path / "broken"
-    how = FromDensity(20, 400, 2, folder)
+    how = FromDensity(20, 150, 2, folder)
     running = folder / "running"
 
     def interrupt(name: str, _: int) -> None:

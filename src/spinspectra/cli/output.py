@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -17,6 +17,9 @@ from rich.text import Text
 
 from spinspectra.errors import OptionError
 from spinspectra.text import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -60,11 +63,19 @@ def number_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def require_writable(output: Path) -> None:
+def json_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Rows by column as JSON has them: null for NaN and infinity."""
+    return [
+        {str(name): number_or_none(value) if isinstance(value, float) else value for name, value in row.items()}
+        for row in table.astype(object).to_dict("records")
+    ]
+
+
+def require_writable(output: Path, option: str = "-o") -> None:
     """Refuse before the work a folder that could not be written to after it; nothing is made here."""
     there = next(path for path in (output, *output.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
-        raise OptionError(f"-o {output}: {there} is no folder that can be written to; give another")
+        raise OptionError(f"{option} {output}: {there} is no folder that can be written to; give another")
 
 
 def require_file(option: str, path: Path) -> None:

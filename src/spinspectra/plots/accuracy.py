@@ -6,6 +6,7 @@ import numpy as np
 
 from spinspectra.errors import MissingExtraError, OptionError
 from spinspectra.plots import style
+from spinspectra.plots.fractions import fraction_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ def accuracy(summary: "pd.DataFrame", *, title: str = "") -> "tuple[Axes, Axes]"
         _bars(above, rows, "task_error", _COLORS[at % 4], _MARKERS[at % 4], label)
     _bars(below, summary[summary["metric"] == metrics[0]], "width_per_spin", style.BLACK, "o", "")
     _scale_of_errors(above, summary["task_error"].to_numpy())
-    _scale_of_fractions(below, summary["fraction"].to_numpy())
+    fraction_axis(below, summary["fraction"].to_numpy())
     below.set_ylim(bottom=0.0)
     style.finish(above, title, "", "task error, %")
     style.finish(below, "", "fraction shuffled", "W / N, unit of the weights", _notes(summary))
@@ -66,19 +67,6 @@ def _scale_of_errors(ax: "Axes", errors: style.Floats) -> None:
     if known.size and known.max() > _DECADES * known.min():
         ax.set_yscale("symlog", linthresh=10.0 ** np.floor(np.log10(known.min())), linscale=0.5)
     ax.set_ylim(bottom=0.0)
-
-
-def _scale_of_fractions(ax: "Axes", fractions: style.Floats) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    positive = fractions[fractions > 0.0]
-    if not positive.size:
-        return
-    ax.set_xscale("symlog", linthresh=float(positive.min()), linscale=0.5)
-    ax.set_xlim(-0.25 * float(positive.min()), 1.25 * float(positive.max()))
-    ax.xaxis.set_major_locator(FixedLocator(sorted(set(fractions.tolist()))))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def _notes(summary: "pd.DataFrame") -> list[str]:

@@ -47,7 +47,7 @@ def along_series(table: "pd.DataFrame", *, title: str = "") -> "tuple[Axes, ...]
     shuffled null beside it, with two standard deviations of it either way, T_c that of a shuffled twin with its error.
     Alpha of 2 to 6 is shaded. A model without a number is a gap. A new figure. Raises OptionError if none has any.
     """
-    shown = [name for name in _SERIES if name in table and np.isfinite(_numbers(table, name)).any()]
+    shown = shown_along(table)
     if not shown:
         raise OptionError("nothing to draw: no model has any of these measures")
     figure = _figure(style.WIDTH, 0.8 + _STRIP * len(shown))
@@ -71,7 +71,7 @@ def against_quality(
     if quality not in table:
         raise OptionError(f"nothing to draw: the table has no column {quality!r}")
     y = _numbers(table, quality)
-    shown = [name for name in measures if name in table and _differ(_numbers(table, name)[np.isfinite(y)])]
+    shown = shown_against(table, quality, measures)
     if not shown:
         raise OptionError(f"nothing to draw: no two models have {quality!r} and measures that differ")
     columns = min(_COLUMNS, len(shown))
@@ -93,6 +93,17 @@ def against_quality(
         style.as_written(ax.set_title(above, fontsize=style.SMALL, loc="left"))
         _finish(ax, LABELS.get(name, name), quality if i % columns == 0 else "")
     return axes[: len(shown)]
+
+
+def shown_along(table: "pd.DataFrame") -> list[str]:
+    """The measures that `along_series` has a panel for."""
+    return [name for name in _SERIES if name in table and np.isfinite(_numbers(table, name)).any()]
+
+
+def shown_against(table: "pd.DataFrame", quality: str, measures: "Sequence[str]") -> list[str]:
+    """Those of the measures that `against_quality` has a panel for."""
+    known = np.isfinite(_numbers(table, quality))
+    return [name for name in measures if name in table and _differ(_numbers(table, name)[known])]
 
 
 def _figure(width: float, height: float) -> "Figure":

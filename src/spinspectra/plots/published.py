@@ -204,13 +204,11 @@ def errors_against_widths(tasks: "pd.DataFrame", *, title: str = "", ax: "Axes |
     Filled, solid: width as published; open, dashed: by the symmetry. Widths are over those of the unshuffled network,
     so that all start at 1.
     """
-    both = tasks[(tasks["error"] > 0.0) & tasks["width"].notna()] if len(tasks) else tasks
-    _require(len(both) > 0, "task with a width at the same fraction")
+    both = with_widths(tasks)
+    _require(len(both) > 0, "task with widths at two of its fractions, and unshuffled")
     ax = style.axes_or_new(ax, _TALL)
     start = tasks[tasks["fraction"] == 0.0].set_index(["model", "task"])
     for name, color, marker, rows in _models(both, "model", "task"):
-        if len(rows) < 2:
-            continue
         whole = start.loc[(rows["model"].iloc[0], rows["task"].iloc[0])]
         ax.plot(rows["width"] / whole["width"], rows["error"], marker + "-", **_line(color), label=name)
         ax.plot(
@@ -223,6 +221,19 @@ def errors_against_widths(tasks: "pd.DataFrame", *, title: str = "", ax: "Axes |
         )
     ax.set_yscale("log")
     return style.finish(ax, title, "width / that of the trained network", "task error, %", [_SYMMETRIC])
+
+
+def with_widths(tasks: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows that `errors_against_widths` draws: width known and error above 0, at least two of a task.
+
+    Tasks whose unshuffled network has no width have none.
+    """
+    if not len(tasks):
+        return tasks
+    whole = tasks["width"].where(tasks["fraction"] == 0.0)
+    keys = [tasks["model"], tasks["task"]]
+    both = (tasks["error"] > 0.0) & tasks["width"].notna() & whole.groupby(keys).transform("count").gt(0)
+    return tasks[both & both.groupby(keys).transform("sum").ge(2)]
 
 
 def _per_spin(density: "DensityOfStates") -> tuple[Floats, Floats]:

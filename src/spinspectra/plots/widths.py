@@ -6,6 +6,7 @@ import numpy as np
 
 from spinspectra.errors import OptionError
 from spinspectra.plots import style
+from spinspectra.plots.fractions import fraction_axis
 from spinspectra.plots.style import Floats
 
 if TYPE_CHECKING:
@@ -80,29 +81,10 @@ def _by_fraction(
     whole = (fraction == 1.0) & np.isfinite(value)
     if whole.any():
         ax.axhline(float(value[whole][0]), color=style.GREY, linestyle="--", linewidth=0.9, label="all shuffled")
-    _fraction_axis(ax, fraction)
+    fraction_axis(ax, fraction)
     if np.isfinite(value).any():
         ax.set_ylim(bottom=0.0)
     return style.finish(ax, title, "fraction of couplings shuffled", ylabel, [_ERRORS])
-
-
-def _fraction_axis(ax: "Axes", fraction: Floats) -> None:
-    """Linear from 0 to the smallest fraction above it, then logarithmic, with the fractions written out."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    above = np.unique(fraction[fraction > 0.0])
-    if not above.size:
-        return
-    linear = float(above[0])
-    ax.set_xscale("symlog", linthresh=linear, linscale=0.4)
-    decades = [10.0**power for power in range(int(np.floor(np.log10(linear))), 1)]
-    ticks = [step * decade for decade in decades for step in (1.0, 2.0, 5.0) if linear <= step * decade <= 1.0]
-    if len(ticks) > 8:
-        ticks = [decade for decade in decades if linear <= decade]
-    ax.xaxis.set_major_locator(FixedLocator([0.0, *ticks]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlim(-0.3 * linear, 1.15 * max(float(above[-1]), linear))
 
 
 def _line(ax: "Axes", x: Floats, y: Floats, error: Floats, mark: str, color: str, label: str, linewidth: float) -> None:

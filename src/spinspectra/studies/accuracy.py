@@ -5,8 +5,6 @@ error grows. Each point writes a checkpoint with so much of its chain shuffled, 
 very weights it evaluated.
 """
 
-import hashlib
-import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -20,14 +18,22 @@ import numpy as np
 from spinspectra.errors import OptionError
 from spinspectra.ising.anneal import anneal
 from spinspectra.ising.chain import IsingChain
-from spinspectra.seeds import Seed, child_seed, seed_sequence
-from spinspectra.studies.fraction import named
+from spinspectra.ising.heat_bath import one_thread
+from spinspectra.seeds import Seed, seed_sequence
+from spinspectra.studies.fractions import Shuffled, checked_fractions, shuffled_points
 from spinspectra.studies.model_workers import interruptible
-from spinspectra.studies.points import run_points
-from spinspectra.studies.shuffled_weights import Reading, check_reading, write_shuffled
+from spinspectra.studies.points import read_record, run_points
+from spinspectra.studies.shuffled_weights import (
+    Reading,
+    check_reading,
+    checkpoint_digest,
+    local_checkpoint,
+    require_kept,
+    write_model,
+)
 from spinspectra.studies.tasks.base import is_accuracy
 from spinspectra.studies.widths import FromGround, require_at_least
-from spinspectra.weights.writing import open_checkpoint
+from spinspectra.weights.writing import Checkpoint, open_checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +42,7 @@ FRACTIONS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
 SHUFFLES = 3
 SWEEPS = 300
 
+_LAYOUT = 1  # of a record's points and of which seed draws what; a change makes old records another study's
 _SEEDS = 12  # purpose of random numbers, first in the spawn key; then fraction, shuffle, and what the number is for
 _SHUFFLE, _SEARCH = 0, 1
 
@@ -60,16 +67,6 @@ class AccuracyStudy:
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
-    fraction: float
-    shuffle: int
-
-    @property
-    def name(self) -> str:
-        return named(self.fraction) if self.shuffle == 0 else f"{named(self.fraction)}_{self.shuffle}"
-
-
-@dataclass(frozen=True, slots=True)
 class _Work:
     """What is done at each point, in whichever process."""
 
@@ -81,29 +78,23 @@ class _Work:
     root: np.random.SeedSequence
     keep: Path | None
 
-    def __call__(self, point: _Point) -> dict[str, Any]:
+    def __call__(self, point: Shuffled) -> dict[str, Any]:
         with interruptible(), self._folder(point) as folder:
             metrics = {str(name): float(value) for name, value in self.task(folder).items()}
             chain = IsingChain.from_weights(folder, prefix=self.prefix)
-            found = anneal(chain, self.how.sweeps, self._seed(point, _SEARCH), self.how.restarts_of(chain))
+            seed = point.seed(self.root, _SEEDS, _SEARCH)
+            with one_thread(None):  # as for other widths: more threads would change the last digits of sums
+                found = anneal(chain, self.how.sweeps, seed, self.how.restarts_of(chain))
         return {"metrics": metrics, "width_per_spin": 2.0 * abs(found.energy) / chain.n_spins}
 
     @contextmanager
-    def _folder(self, point: _Point) -> Iterator[Path]:
+    def _folder(self, point: Shuffled) -> Iterator[Path]:
         """The checkpoint of a point, which goes after the block unless it is to be kept."""
         with tempfile.TemporaryDirectory(prefix="spinspectra-") as temporary:
             folder = Path(temporary) / "model" if self.keep is None else self.keep / point.name
-            checkpoint = open_checkpoint(self.source)
-            out = folder if checkpoint.is_folder else folder / checkpoint.root.name
-            if not out.exists():  # one that was kept is whole, and the same
-                out.parent.mkdir(parents=True, exist_ok=True)
-                write_shuffled(checkpoint, out, point.fraction, self.reading, self.prefix, self._seed(point, _SHUFFLE))
+            seed = point.seed(self.root, _SEEDS, _SHUFFLE)
+            write_model(open_checkpoint(self.source), folder, point.fraction, self.reading, self.prefix, seed)
             yield folder
-
-    def _seed(self, point: _Point, purpose: int) -> np.random.SeedSequence:
-        """By the point itself, so that it is the same whichever others there are."""
-        words = struct.unpack(">II", struct.pack(">d", point.fraction))
-        return child_seed(self.root, _SEEDS, *words, point.shuffle, purpose)
 
 
 def study_accuracy(
@@ -122,30 +113,32 @@ def study_accuracy(
 ) -> AccuracyStudy:
     """Shuffle fractions of a network's chain, evaluate each, and find its width.
 
-    source: a checkpoint's folder, weight file, or hub id. task: `studies.tasks` has some; any function from a folder to
-    metrics by name will do, of a module if it is to run in other processes. fractions: of the chain's elements or
-    couplings (`reading`, see `write_shuffled`), 0 always among them, once. shuffles: independent ones of each other
-    fraction. how: of the search behind the widths. keep: a folder for the checkpoints that were evaluated, default
-    none. record, executor, progress: as for `run_points`, but by default one point at a time, with torch on all cores;
-    see `model_workers`.
+    source: a checkpoint's folder, weight file (the task gets it with its config.json only), or hub id, resolved once.
+    task: `studies.tasks` has some; any function from a folder to metrics by name will do, of a module if it is to run
+    in other processes. fractions: of the chain's elements or couplings (`reading`, see `write_shuffled`), 0 always
+    among them, once. shuffles: independent ones of each other fraction. how: of the search behind the widths. keep: a
+    new folder for the checkpoints that were evaluated, or one that has some of the same network, prefix, reading and
+    seed, which are not written again; default none. record, executor, progress: as for `run_points`, but by default
+    one point at a time, with torch on all cores; see `model_workers`.
 
-    A point depends on the seed, its fraction and its number only. Raises OptionError for numbers out of range, what
-    `write_shuffled` and `anneal` raise, and what the task does.
+    A point depends on the seed, its fraction and its number only. Raises, before the work, OptionError for fractions
+    that are no numbers from 0 to 1 or twice there, other numbers out of range and another `keep`, CheckpointError for
+    the record of another study, and what `open_checkpoint` and `IsingChain.from_weights` raise; then what the task
+    does.
     """
-    fractions = _checked(fractions, reading)
+    check_reading(reading)
     require_at_least("shuffles", shuffles, 1)
+    points = _points(fractions, shuffles)
     root = seed_sequence(seed)
-    work = _Work(str(source), task, reading, prefix, how, root, keep)
-    points = [_Point(f, number) for f in fractions for number in (range(1, shuffles + 1) if f else [0])]
-    identity = {
-        "study": "accuracy",
-        "weights": weights_digest(source),
-        "task": task_identity(task),
-        "reading": reading,
-        "prefix": prefix,
-        **asdict(how),
-        "seed": [str(root.entropy), *(int(key) for key in root.spawn_key)],
-    }
+    checkpoint = local_checkpoint(source)
+    IsingChain.from_weights(checkpoint.weights, prefix=prefix)  # what makes no chain is found out before it is paid for
+    made = _identity(checkpoint, reading, prefix, root)
+    identity = {"study": "accuracy", **made, "task": task_identity(task), **asdict(how)}
+    if record is not None:
+        read_record(record, identity)
+    if keep is not None:
+        require_kept(keep, made)
+    work = _Work(_path(checkpoint, source), task, reading, prefix, how, root, keep)
     with _one_at_a_time(executor) as pool:
         found = run_points({point.name: point for point in points}, work, identity, record, pool, progress)
     table = _points_table(points, found)
@@ -153,17 +146,8 @@ def study_accuracy(
 
 
 def n_points(fractions: Sequence[float], shuffles: int) -> int:
-    """How many checkpoints a study evaluates."""
-    return 1 + shuffles * len({float(f) for f in fractions} - {0.0})
-
-
-def weights_digest(source: Any) -> str:
-    """Hex SHA-256 of a checkpoint's weight files, whatever they are called."""
-    digest = hashlib.sha256()
-    for file in sorted(open_checkpoint(source).names_in):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+    """How many checkpoints a study evaluates. Raises OptionError as it does for fractions."""
+    return len(_points(fractions, shuffles))
 
 
 def task_identity(task: Any) -> Mapping[str, Any]:
@@ -183,13 +167,29 @@ def task_error(trained: float, shuffled: float) -> float:
     return abs(trained - shuffled) / abs(trained) * 100.0 if trained else float("nan")
 
 
-def _checked(fractions: Sequence[float], reading: str) -> list[float]:
-    """The fractions in order, each once, 0 first."""
-    check_reading(reading)
-    for fraction in fractions:
-        if not 0.0 <= fraction <= 1.0:
-            raise OptionError(f"fractions: {fraction} is no number from 0 to 1")
-    return sorted({0.0, *(float(fraction) + 0.0 for fraction in fractions)})  # + 0.0: no -0.0
+def _points(fractions: Sequence[float], shuffles: int) -> list[Shuffled]:
+    """With the trained network, which all others are compared with."""
+    wanted = checked_fractions(fractions)
+    return shuffled_points(wanted if 0.0 in wanted else [0.0, *wanted], shuffles)
+
+
+def _identity(
+    checkpoint: Checkpoint, reading: Reading, prefix: str | None, root: np.random.SeedSequence
+) -> dict[str, Any]:
+    """What the checkpoints that are evaluated depend on, besides fraction and number."""
+    return {
+        "layout": _LAYOUT,
+        "weights": checkpoint_digest(checkpoint),
+        "reading": reading,
+        "prefix": prefix,
+        "seed": [str(root.entropy), *(int(key) for key in root.spawn_key)],
+    }
+
+
+def _path(checkpoint: Checkpoint, source: str | Path) -> str:
+    """The source for all points: as it was named, for an index names its shards, but a hub id as its folder here."""
+    given = Path(source)
+    return str(given.absolute() if given.exists() else checkpoint.root)
 
 
 @contextmanager
@@ -201,14 +201,14 @@ def _one_at_a_time(executor: Executor | None) -> Iterator[Executor]:
         yield pool
 
 
-def _points_table(points: Sequence[_Point], found: Mapping[str, Mapping[str, Any]]) -> "pd.DataFrame":
+def _points_table(points: Sequence[Shuffled], found: Mapping[str, Mapping[str, Any]]) -> "pd.DataFrame":
     import pandas as pd
 
     trained = found[points[0].name]["metrics"]
     rows = [
         {
             "fraction": point.fraction,
-            "shuffle": point.shuffle,
+            "shuffle": point.number,
             "metric": metric,
             "value": value,
             "task_error": task_error(trained.get(metric, 0.0), value),

@@ -1,8 +1,9 @@
 """A series of models side by side: one row of measures each, and how their order follows a quality that is known."""
 
 import hashlib
+import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,12 +15,14 @@ from threadpoolctl import threadpool_limits
 
 from spinspectra import __version__
 from spinspectra.errors import DoubtWarning, OptionError, SpinSpectraError
+from spinspectra.files import whole_file
 from spinspectra.ising.shuffle import Within
+from spinspectra.studies.chance import Correlation, false_discovery_rates
 from spinspectra.studies.measures import HEAT, SHARES, SPECTRAL, SPINS, measure_model
 from spinspectra.studies.null import SHUFFLES, SWEEPS
-from spinspectra.studies.points import run_points
+from spinspectra.studies.points import read_record, run_points
 from spinspectra.studies.quality import Quality
-from spinspectra.studies.rank_correlation import LEVEL, REPLICAS, Correlation, rank_correlation
+from spinspectra.studies.rank_correlation import LEVEL, REPLICAS, rank_correlation
 from spinspectra.weights import Weights, open_weights
 from spinspectra.weights.opening import READERS
 
@@ -31,6 +34,7 @@ ERRORS = ("null_sd", "null_p", "T_c_err", "T_c_shuffled_err")  # of other measur
 
 _MEASURES = (*SIZES, *SPECTRAL, *SHARES, *SPINS, *HEAT)
 _COLUMNS = ("status", "reason", "seconds", *_MEASURES)
+_PARTS = {"spectra": "spectra", "ising": "lowest energy", "heat": "T_c"}  # of `measure_model`, and how each is called
 _blas_limits: Any = threadpool_limits  # which has no annotations
 
 _WEIGHT_FILES = ("model", "pytorch_model", "model.safetensors.index", "pytorch_model.bin.index", "adapter_model")
@@ -63,11 +67,11 @@ class Correlating:
 class Comparison:
     """What was found.
 
-    table: a row a model in the order given: `model`, `status` (success, partial without one half, failed), `reason`,
-    `seconds`, the columns of `measure_model`, and those of the quality. correlations: a row a quality and measure:
-    `quality`, `measure`, `kind`, `n`, `value`, `low`, `high`, `p`, `q` (the false discovery rate over the measures of
-    this quality; Benjamini, Hochberg 1995), `left_out`, `reason`; empty without a quality. notes: what of the quality
-    fits nothing.
+    table: a row a model in the order given: `model`, `status` (success, failed, or partial: without some of spectra,
+    lowest energy and T_c), `reason`, `seconds`, the columns of `measure_model`, and those of the quality.
+    correlations: a row a quality and measure: `quality`, `measure`, `kind`, `n`, `value`, `low`, `high`, `p`, `q` (the
+    false discovery rate over the measures of this quality; Benjamini, Hochberg 1995), `left_out`, `reason`; empty
+    without a quality. notes: what of the quality fits nothing.
     """
 
     table: "pd.DataFrame"
@@ -89,7 +93,8 @@ def compare_models(
 
     sources: as for `open_weights`, or by name. names: default from the sources (`names_of`). quality: what is known of
     the models, matched by name or by source as given. record, executor, progress: as for `run_points`, a point a
-    model; a file that has changed since it was recorded is measured anew. With processes the sources must be picklable.
+    model; a file that has changed since it was recorded is measured anew, and so is a model that was failed or partial,
+    for the reason may be gone. With processes the sources must be picklable.
 
     A model that cannot be measured has its row with the reason. Raises OptionError if no model can be opened, if two
     have one name, if no model has a quality or its column has a measure's name; CheckpointError for a record of another
@@ -124,7 +129,6 @@ def names_of(sources: Sequence[Any]) -> list[str]:
 def correlations_of(table: "pd.DataFrame", qualities: Sequence[str], correlating: Correlating) -> "pd.DataFrame":
     """Every measure that the table has against every quality; see `Comparison`."""
     import pandas as pd
-    from scipy.stats import false_discovery_control
 
     columns = ["quality", "measure", "kind", "n", "value", "low", "high", "p", "q", "left_out", "reason"]
     rows: list[dict[str, Any]] = []
@@ -134,9 +138,7 @@ def correlations_of(table: "pd.DataFrame", qualities: Sequence[str], correlating
             name: rank_correlation(table[name].to_numpy(np.float64), y, **asdict(correlating))
             for name in measures_in(table)
         }
-        p = np.array([one.p for one in found.values()])
-        q = np.full_like(p, np.nan)
-        q[np.isfinite(p)] = false_discovery_control(p[np.isfinite(p)]) if np.isfinite(p).any() else []
+        q = false_discovery_rates([one.p for one in found.values()])
         rows += [
             {"quality": quality, "measure": name, "kind": correlating.kind, **asdict(one), "q": float(rate)}
             for (name, one), rate in zip(found.items(), q, strict=True)
@@ -206,6 +208,8 @@ def _measure_all(
     progress: Callable[[str, int], None] | None,
 ) -> dict[str, dict[str, Any]]:
     identity = {"study": "compare", "version": __version__, **asdict(measuring)}
+    if record is not None:
+        _forget_failures(record, points, identity)
 
     def by_name(point: str, n_known: int) -> None:
         assert progress is not None
@@ -217,19 +221,32 @@ def _measure_all(
         return run_points(points, work, identity, record, executor, None if progress is None else by_name)
 
 
+def _forget_failures(record: Path, points: Iterable[str], identity: Mapping[str, Any]) -> None:
+    """Of these points the record keeps no failure, so that they are worked on again."""
+    known = read_record(record, identity)
+    failed = {point for point in points if point in known and known[point]["status"] != "success"}
+    if failed:
+        kept = {point: found for point, found in known.items() if point not in failed}
+        text = json.dumps({"identity": json.loads(record.read_text(encoding="utf-8"))["identity"], "points": kept})
+        with whole_file(record) as part:
+            part.write_text(text, encoding="utf-8")
+
+
 def _measure(measuring: Measuring, source: Any) -> dict[str, Any]:
-    """Both halves, each on its own, so that a model without a chain has its spectra."""
+    """Each part on its own, so that a model without a chain has its spectra, and one without heat its lowest energy."""
     options = asdict(measuring)
+    asked = [part for part in _PARTS if part != "heat" or measuring.heat]
     found: dict[str, Any] = {}
-    reasons = []
-    for half in ({"ising": False, "heat": False}, {"spectra": False}):
+    failed: dict[str, list[str]] = {}  # parts by reason
+    for part in asked:
         try:
-            found |= measure_model(source, **(options | half))
+            found |= measure_model(source, **(options | {name: name == part for name in _PARTS}))
         except (SpinSpectraError, OSError) as error:
-            reasons.append(str(error))
-    if len(reasons) == 2:
-        return _failed("; ".join(dict.fromkeys(reasons)))
-    return {"status": "partial" if reasons else "success", "reason": "".join(reasons), **found}
+            failed.setdefault(str(error), []).append(_PARTS[part])
+    reason = "; ".join(f"no {', no '.join(parts)}: {why}" for why, parts in failed.items())
+    if sum(map(len, failed.values())) == len(asked):
+        return _failed("; ".join(failed) if len(failed) == 1 else reason)
+    return {"status": "partial" if failed else "success", "reason": reason, **found}
 
 
 def _failed(reason: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Width and critical temperature against the fraction of couplings that are shuffled (arXiv 2209.08678)."""
 
-import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from spinspectra.errors import OptionError
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.checkpoint import chain_digest
 from spinspectra.ising.shuffle import Within
-from spinspectra.seeds import Seed, child_seed, seed_sequence
+from spinspectra.seeds import Seed, seed_sequence
+from spinspectra.studies.fractions import Shuffled, checked_fractions, shuffled_points
 from spinspectra.studies.widths import (
     FromGround,
     How,
@@ -72,47 +72,22 @@ def study_fraction(
     the record of another study; and what `from_weights` raises.
     """
     require_at_least("shuffles", shuffles, 1)
-    wanted = _checked(fractions)
+    places = shuffled_points(checked_fractions(fractions), shuffles)
     if within not in get_args(Within):
         raise OptionError(f"within={within!r}: give {' or '.join(get_args(Within))}")
     root = seed_sequence(seed)
     chain = IsingChain.from_weights(source, blocks, prefix)
     identity = identity_of("fraction", how, root) | {"couplings": chain_digest(chain), "within": within}
-    places = [(f, number) for f in wanted for number in (range(1, shuffles + 1) if f else [0])]
-    twins = [_twin(root, fraction, number, within) for fraction, number in places]
+    twins = [_twin(root, place, within) for place in places]
     points = measure_twins(chain, twins, how, identity, record, executor, progress)
-    points.insert(0, "fraction", [fraction for fraction, _ in places])
-    points.insert(1, "shuffle", [number for _, number in places])
+    points.insert(0, "fraction", [place.fraction for place in places])
+    points.insert(1, "shuffle", [place.number for place in places])
     return FractionStudy(chain.source, points, _summary(points))
 
 
-def named(fraction: float) -> str:
-    """As the paper's files have it.
-
-    >>> named(0.0), named(0.025), named(1.0)
-    ('fraction0', 'fraction0.025', 'fraction1')
-    """
-    return f"fraction{np.format_float_positional(fraction, trim='-')}"
-
-
-def _checked(fractions: Sequence[float]) -> list[float]:
-    given = list(fractions)
-    if not given:
-        raise OptionError("fractions: give at least one")
-    for fraction in given:
-        number = not isinstance(fraction, bool) and isinstance(fraction, int | float | np.integer | np.floating)
-        if not number or not 0.0 <= fraction <= 1.0:
-            raise OptionError(f"fractions: {fraction}: give numbers from 0 to 1")
-        if given.count(fraction) > 1:
-            raise OptionError(f"fractions: {fraction} is there {given.count(fraction)} times; give each once")
-    return sorted(float(fraction) + 0.0 for fraction in given)  # + 0.0: no -0.0
-
-
-def _twin(root: np.random.SeedSequence, fraction: float, number: int, within: Within) -> Twin:
-    words = struct.unpack(">II", struct.pack(">d", fraction))
-    shuffle_seed, seed = (child_seed(root, _SEEDS, *words, number, purpose) for purpose in (0, 1))
-    name = named(fraction) if number < 2 else f"{named(fraction)}_{number}"
-    return Twin(name, None, fraction, within, number < 2, shuffle_seed, seed)
+def _twin(root: np.random.SeedSequence, point: Shuffled, within: Within) -> Twin:
+    shuffle_seed, seed = (point.seed(root, _SEEDS, purpose) for purpose in (0, 1))
+    return Twin(point.name, None, point.fraction, within, point.number < 2, shuffle_seed, seed)
 
 
 def _summary(points: "pd.DataFrame") -> "pd.DataFrame":

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,6 @@ from spinspectra.ising.bounds import energy_bounds
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.sampling import density_of_states
 from spinspectra.ising.shuffle import Within
-from spinspectra.ising.temperatures import halfway_temperature, temperature_grid
-from spinspectra.ising.thermodynamics import thermodynamics
 from spinspectra.layers import Layer, read_layers
 from spinspectra.seeds import Seed, child_seed, seed_sequence
 from spinspectra.spectra.analyze import SUMMARY, analyze
@@ -22,6 +20,7 @@ from spinspectra.spectra.columns import OVER_TRAINED_BELOW
 from spinspectra.spectra.effective_space import UNDER_TRAINED_ABOVE
 from spinspectra.spectra.layer_quality import QUALITIES
 from spinspectra.studies.null import SHUFFLES, SWEEPS, shuffled_null, twin_of_null
+from spinspectra.studies.widths import heat_peak
 from spinspectra.text import shown
 from spinspectra.weights import open_weights
 
@@ -48,7 +47,6 @@ HEAT = ("T_c", "T_c_err", "T_c_shuffled", "T_c_shuffled_err", "T_c_ratio", "C_ma
 
 _HEAT = 3  # purpose of random numbers; those before it are of the null
 _N_BINS, _RUNS, _HEAT_SWEEPS = 500, 2, 600
-_COLDEST = 0.25  # of the halfway temperature, near which T_c lies: colder rungs are frozen in so short a run
 _ATTENTION = re.compile(r"attn|attention|query|(^|[._])(key|value)([._]|$)|qkv|[qkv]_proj")
 
 
@@ -172,15 +170,12 @@ def _heat(chain: IsingChain, seed: Seed, within: Within) -> dict[str, float]:
     root = seed_sequence(seed)
     trained = _peak(chain, child_seed(root, _HEAT, 0))
     shuffled = _peak(twin_of_null(chain, root, within), child_seed(root, _HEAT, 1))
-    t_c, error, twin, twin_error = (float(one[name]) for one in (trained, shuffled) for name in ("T_c", "T_c_err"))
-    values = (t_c, error, twin, twin_error, t_c / twin, float(trained["C_max"]) / chain.n_spins)
+    (t_c, error, c_max), (twin, twin_error, _) = trained, shuffled
+    values = (t_c, error, twin, twin_error, t_c / twin, c_max / chain.n_spins)
     return dict(zip(HEAT, values, strict=True))
 
 
-def _peak(chain: IsingChain, seed: Seed) -> Mapping[str, Any]:
-    """Attributes of `thermodynamics`, the frozen cold end left out, where noise peaks too."""
+def _peak(chain: IsingChain, seed: Seed) -> tuple[float, float, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DoubtWarning)  # of temperatures that are not looked at
-        density = density_of_states(chain, n_bins=_N_BINS, seed=seed, sweeps=_HEAT_SWEEPS, runs=_RUNS)
-    grid = temperature_grid(density, low=_COLDEST * halfway_temperature(density))
-    return {str(name): value for name, value in thermodynamics(density, grid).attrs.items()}
+        return heat_peak(density_of_states(chain, n_bins=_N_BINS, seed=seed, sweeps=_HEAT_SWEEPS, runs=_RUNS))

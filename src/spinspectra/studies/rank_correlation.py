@@ -8,23 +8,21 @@ nothing to what it is divided by. Pooled over groups, only pairs of one group co
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spinspectra.errors import OptionError
 from spinspectra.seeds import Seed, child_seed, seed_sequence
-
-Correlation = Literal["kendall", "spearman"]
+from spinspectra.studies.chance import Correlation, Floats, p_by_chance, p_within
 
 FEWEST = 4  # points; of fewer no order is unlikely by chance
 REPLICAS, LEVEL = 2000, 0.95
 
 _FEWEST_REPLICAS = 100
 _CHUNK = 1 << 24  # numbers in a product of replicas with points
-
-Floats = NDArray[np.float64]
+_ORDERS = 1  # purpose of random numbers, child of the seed that resamples
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,9 @@ def rank_correlation(
     level: float = LEVEL,
     seed: Seed = 0,
 ) -> RankCorrelation:
-    """Kendall's tau-b or Spearman's rho of two columns, (n,) each, p by scipy, interval by resampling pairs.
+    """Kendall's tau-b or Spearman's rho of two columns, (n,) each, p by permutations, interval by resampling pairs.
+
+    p is exact up to 8 points, ties or not, and for tau-b without ties to 33; else see `p_by_chance`.
 
     The interval is bias-corrected and accelerated (BCa; Efron 1987). Where no pair disagrees, or none agrees, resamples
     know no doubt; there it is the exact one from the n // 2 pairs that share no point (Clopper, Pearson 1934; for rho
@@ -85,8 +85,9 @@ def rank_correlation(
     """
     _check(kind, replicas, level)
     x, y, kept = _columns(x, y)
-    signs = _signs(x[kept], y[kept], np.zeros(int(kept.sum()), np.intp))
-    return _correlation(signs, kind, replicas, level, seed_sequence(seed), _p_of_scipy(x[kept], y[kept], kind), ~kept)
+    signs, root = _signs(x[kept], y[kept], np.zeros(int(kept.sum()), np.intp)), seed_sequence(seed)
+    p = p_by_chance(signs.a, signs.b, kind, child_seed(root, _ORDERS))
+    return _correlation(signs, kind, replicas, level, root, p, ~kept)
 
 
 def within_groups(
@@ -115,7 +116,8 @@ def within_groups(
         for i, name in enumerate(names)
     }
     signs = _signs(x[kept], y[kept], number[kept])
-    pooled = _correlation(signs, kind, replicas, level, child_seed(root, 0), _p_within(signs, kind), ~kept)
+    p = p_within(signs.a, signs.b, signs.group, kind)
+    pooled = _correlation(signs, kind, replicas, level, child_seed(root, 0), p, ~kept)
     return WithinGroups(own, pooled)
 
 
@@ -234,37 +236,3 @@ def _one_sided(signs: _Signs, kind: Correlation, level: float, value: float) -> 
     bound = tau if kind == "kendall" else max(-1.0, 0.5 * (3.0 * tau - 1.0))
     low = min(bound, abs(value))
     return (low, 1.0) if value > 0.0 else (-1.0, -low)
-
-
-def _p_of_scipy(x: Floats, y: Floats, kind: Correlation) -> float:
-    from scipy.stats import kendalltau, spearmanr
-
-    if x.size < FEWEST or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
-        return float("nan")
-    return float(kendalltau(x, y).pvalue if kind == "kendall" else spearmanr(x, y).pvalue)
-
-
-def _p_within(signs: _Signs, kind: Correlation) -> float:
-    """Two-sided, of the sum over groups under permutations of y within them."""
-    from scipy.special import ndtr
-
-    total = variance = 0.0
-    for number in np.unique(signs.group):
-        members = np.ix_(*2 * (np.flatnonzero(signs.group == number),))
-        a, b = signs.a[members], signs.b[members]
-        add, spread = _under_chance(a, b, kind)
-        total, variance = total + add, variance + spread
-    return float(2.0 * ndtr(-abs(total) / np.sqrt(variance))) if variance > 0.0 else float("nan")
-
-
-def _under_chance(a: Floats, b: Floats, kind: Correlation) -> tuple[float, float]:
-    """What a group adds to the numerator, and its variance under permutations."""
-    n = len(a)
-    if n < 2:
-        return 0.0, 0.0
-    u, v = a.sum(1), b.sum(1)
-    if kind == "spearman":
-        return float(u @ v), float((u @ u) * (v @ v)) / (n - 1)
-    x, y = float(np.sum(a * a)), float(np.sum(b * b))
-    mixed = 4.0 * (float(u @ u) - x) * (float(v @ v) - y) / (n * (n - 1.0) * (n - 2.0)) if n > 2 else 0.0
-    return float(np.sum(a * b)), mixed + 2.0 * x * y / (n * (n - 1.0))

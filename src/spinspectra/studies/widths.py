@@ -176,11 +176,17 @@ def mean_temperature(rows: "pd.DataFrame") -> tuple[float, float]:
 
 def critical_temperature(density: DensityOfStates) -> tuple[float, float]:
     """T_c and its error, above the temperatures that a short run leaves frozen; NaN if the heat has no peak there."""
+    t_c, error, _ = heat_peak(density)
+    return t_c, error
+
+
+def heat_peak(density: DensityOfStates) -> tuple[float, float, float]:
+    """`critical_temperature`, and the specific heat of the whole network there; NaN as that is."""
     halfway = halfway_temperature(density)
     if not math.isfinite(halfway):
-        return math.nan, math.nan
+        return math.nan, math.nan, math.nan
     heat = thermodynamics(density, temperature_grid(density, low=_COLDEST * halfway))
-    return float(heat.attrs["T_c"]), float(heat.attrs["T_c_err"])
+    return float(heat.attrs["T_c"]), float(heat.attrs["T_c_err"]), float(heat.attrs["C_max"])
 
 
 def require_at_least(name: str, value: Any, least: int) -> None:

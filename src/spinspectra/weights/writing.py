@@ -87,7 +87,7 @@ def rewrite(checkpoint: Checkpoint, out: str | PathLike[str], edit: Edit) -> Non
                 target = temporary / file.relative_to(checkpoint.root)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _copy_file(file, target, set(names), edit)
-            for other in _other_files(checkpoint):
+            for other in other_files(checkpoint):
                 shutil.copyfile(other, temporary / other.name)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be written ({error.strerror or error})") from None
@@ -135,7 +135,7 @@ def _appearing(out: Path) -> Iterator[Path]:
         raise
 
 
-def _other_files(checkpoint: Checkpoint) -> Iterator[Path]:
+def other_files(checkpoint: Checkpoint) -> Iterator[Path]:
     """config.json, tokenizers and the like; of indices only the one of the shards that are written."""
     suffix = next(iter(checkpoint.names_in)).suffix
     for path in sorted(checkpoint.root.iterdir()):

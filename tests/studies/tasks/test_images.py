@@ -1,5 +1,6 @@
 """Top-1 of a small classifier on pictures whose classes are given by what it says of them."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 import transformers
 from PIL import Image
 
-from spinspectra.errors import OptionError, WeightsError
+from spinspectra.errors import MissingExtraError, OptionError, WeightsError
 from spinspectra.studies.tasks import ImageTop1
 from spinspectra.studies.tasks.loading import quiet
 from tests.studies.tasks import models
@@ -141,3 +142,15 @@ def test_identity_tells_pictures_apart(tmp_path: Path) -> None:
     (tmp_path / "b" / "images" / "eel" / "0.png").rename(tmp_path / "b" / "images" / "tench" / "0.png")
     (tmp_path / "b" / "images" / "eel").rmdir()
     assert ImageTop1(tmp_path / "b" / "images").identity != identities[0]
+    path = tmp_path / "a" / "images" / "eel" / "0.png"
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1  # of the same size
+    path.write_bytes(content)
+    assert ImageTop1(tmp_path / "a" / "images").identity != identities[0]
+
+
+def test_without_pillow_it_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = named(tmp_path, "eel")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingExtraError, match=r"needs pillow; pip install 'spinspectra\[torch\]'"):
+        ImageTop1(folder)

@@ -51,6 +51,53 @@ def test_identity_changes_with_the_file(file: Path) -> None:
     assert UserTask(f"{file}:size").identity != before
 
 
+def test_identity_changes_with_a_modules_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine_too.py").write_text(FILE)
+    before = UserTask("mine_too:size").identity
+    assert before == UserTask("mine_too:size").identity
+    (tmp_path / "mine_too.py").write_text(FILE + "\n")
+    assert UserTask("mine_too:size").identity != before
+
+
+FORWARD = """
+from __future__ import annotations
+from dataclasses import dataclass
+from pathlib import Path
+
+(Path(__file__).parent / "imported").open("a").write("x")
+
+@dataclass
+class Score:
+    value: float
+    best: Score | None = None
+
+def score(folder):
+    return Score(0.5).value
+"""
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_file_is_a_module_of_its_process_and_imported_once(tmp_path: Path) -> None:
+    """Dataclasses whose annotations are text look their module up while it is imported."""
+    file = tmp_path / "forward.py"
+    file.write_text(FORWARD)
+    task = UserTask(f"{file}:score")
+    assert task(tmp_path) == {"score": 0.5}
+    assert pickle.loads(pickle.dumps(task))(tmp_path) == UserTask(f"{file}:score")(tmp_path)
+    assert (tmp_path / "imported").read_text() == "x"
+    file.write_text(FORWARD.replace("0.5", "0.25"))
+    assert UserTask(f"{file}:score")(tmp_path) == {"score": 0.25}
+    assert task(tmp_path) == {"score": 0.5}  # as it was when the study began
+
+
+def test_a_file_that_changed_before_a_worker_imports_it_is_refused(file: Path, tmp_path: Path) -> None:
+    task = UserTask(f"{file}:size")
+    file.write_text(FILE + "\n")
+    with pytest.raises(OptionError, match=r"mine.py has changed since the study began"):
+        task(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("where", "message"),
     [

@@ -1,6 +1,5 @@
 """`spinspectra study accuracy`: task error and width of a network against the fraction of its weights shuffled."""
 
-import math
 from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from spinspectra.cli.options import LARGEST_SEED, MOST_RESTARTS, MOST_RUNS, MOST_SWEEPS, Json, Model
-from spinspectra.cli.study.folder import Output, Resume, StudyFolder, Workers, study_folder
+from spinspectra.cli.options import Json, Model
+from spinspectra.cli.study.folder import Output, Resume, StudyFolder, study_folder
+from spinspectra.cli.study.options import Prefix, Restarts, Seed, Shuffles, cooling_sweeps, numbers
 from spinspectra.errors import OptionError, SpinSpectraError
 
 if TYPE_CHECKING:
@@ -39,12 +39,9 @@ def command(
     fractions: Annotated[str, typer.Option(help="Shuffled, between commas; 0 is always there.")] = (
         "0,0.01,0.05,0.1,0.2,0.5,1"
     ),
-    shuffles: Annotated[int, typer.Option(help="Independent ones a fraction.", min=1, max=MOST_RUNS)] = 3,
-    sweeps: Annotated[int, typer.Option(help="Of cooling, for the width.", min=1, max=MOST_SWEEPS)] = 300,
-    restarts: Annotated[
-        int | None,
-        typer.Option(help="Independent coolings; the best counts.", min=1, max=MOST_RESTARTS, show_default="by size"),
-    ] = None,
+    shuffles: Shuffles = 3,
+    sweeps: Annotated[int, cooling_sweeps(True)] = 300,
+    restarts: Restarts = None,
     window: Annotated[
         int | None, typer.Option(help="Tokens at a time.", min=2, show_default="what the model takes")
     ] = None,
@@ -58,14 +55,21 @@ def command(
         int | None, typer.Option(help="Windows or images at once.", min=1, show_default="by memory")
     ] = None,
     device: Annotated[str, typer.Option(help="Torch's name of one, such as cuda.")] = "cpu",
-    prefix: Annotated[
-        str | None, typer.Option(help="Which stack of blocks, where a file holds several.", show_default="the only one")
-    ] = None,
+    prefix: Prefix = None,
     keep: Annotated[
-        Path | None, typer.Option(help="New folder for the checkpoints evaluated.", show_default="none is kept")
+        Path | None,
+        typer.Option(help="Folder for the checkpoints evaluated, new or of the same.", show_default="none is kept"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)] = 0,
-    workers: Workers = None,
+    seed: Seed = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes, a point at a time each; torch's last digits go by their number.",
+            min=1,
+            max=4096,
+            show_default="all cores, with a device 1",
+        ),
+    ] = None,
     output: Output = None,
     resume: Resume = False,
     as_json: Json = False,
@@ -75,14 +79,14 @@ def command(
     Give one of --text, --dataset, --images or --evaluate.
     """
     from spinspectra.cli.interrupted import how_to_go_on
-    from spinspectra.cli.output import points_bar
+    from spinspectra.cli.output import points_bar, require_writable
     from spinspectra.studies.accuracy import n_points, study_accuracy
     from spinspectra.studies.widths import FromGround
 
     folder = study_folder(output, resume)
     if keep is not None:
-        _check_keep(keep, resume)
-    wanted = _numbers(fractions)
+        require_writable(keep, "--keep")
+    wanted = numbers("--fractions", fractions, float)
     options = {"window": window, "stride": stride, "mask_every": mask_every, "batch": batch}
     source, task = _task(model, text, dataset, images, evaluate, options, device)
     total = n_points(wanted, shuffles)
@@ -112,28 +116,12 @@ def command(
             ) from None
     _save(found, folder, model)
     if as_json:
-        from spinspectra.cli.output import print_json
+        from spinspectra.cli.output import json_rows, print_json
 
-        print_json(
-            {"source": model, "reading": reading, "points": _rows(found.points), "summary": _rows(found.summary)}
-        )
+        told = {"study": "accuracy", "source": model, "seed": seed, "shuffles": shuffles, "reading": reading}
+        print_json(told | {"summary": json_rows(found.summary), "points": json_rows(found.points)})
     else:
         _show(found, folder, f"{model}: {reading} shuffled")
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(word) for word in text.split(",")]
-    except ValueError:
-        raise OptionError(f"--fractions {text}: give numbers from 0 to 1 between commas, such as 0,0.1,1") from None
-
-
-def _check_keep(keep: Path, resume: bool) -> None:
-    from spinspectra.cli.output import require_writable
-
-    require_writable(keep)
-    if not resume and keep.is_dir() and any(keep.iterdir()):
-        raise OptionError(f"--keep {keep}: is not empty; name a new folder")
 
 
 def _task(
@@ -227,13 +215,3 @@ def _show(found: "AccuracyStudy", folder: StudyFolder, title: str) -> None:
     out.print(made)
     if folder.path is not None:
         out.print(f"  Written to {folder.path}: points.csv, summary.csv, accuracy.png", markup=False)
-
-
-def _rows(table: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            str(key): None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in row.items()
-        }
-        for row in table.to_dict("records")
-    ]

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spinspectra.cli.options import LARGEST_SEED, Json, Model
+from spinspectra.cli.options import Json, Model
 from spinspectra.cli.study import widths
 from spinspectra.cli.study.folder import Output, Resume, Workers, study_folder
+from spinspectra.cli.study.options import Prefix, Restarts, Seed, Shuffles, numbers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,15 +19,15 @@ def command(
     depths: Annotated[
         str | None, typer.Option(help="Numbers of blocks, such as 1,2,4.", show_default="1,2,4,8,.. and all")
     ] = None,
-    shuffles: widths.Shuffles = 3,
+    shuffles: Shuffles = 3,
     sweeps: widths.Sweeps = None,
-    restarts: widths.Restarts = None,
+    restarts: Restarts = None,
     dos: widths.Dos = False,
     dos_sweeps: widths.DosSweeps = None,
     runs: widths.Runs = None,
     bins: widths.Bins = None,
-    prefix: widths.Prefix = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)] = 0,
+    prefix: Prefix = None,
+    seed: Seed = 0,
     workers: Workers = None,
     output: Output = None,
     resume: Resume = False,
@@ -40,7 +41,7 @@ def command(
     from spinspectra.weights import open_weights
 
     weights = open_weights(model)
-    wanted = None if depths is None else widths.numbers("--depths", depths, int)
+    wanted = None if depths is None else numbers("--depths", depths, int)
     how = widths.how_of(dos, sweeps, restarts, dos_sweeps, runs, bins, folder)
     n_points = len(wanted or default_depths(recognise(weights, prefix).n_blocks)) * (shuffles + 1)
     with widths.working("blocks", n_points, folder, workers) as (executor, progress):

@@ -1,7 +1,5 @@
 """`spinspectra study compare`: a series of models side by side, and against a quality that is known of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -12,7 +10,6 @@ from spinspectra.cli.study.folder import Output, Resume, StudyFolder, Workers, s
 from spinspectra.errors import OptionError
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.table import Table
 
     from spinspectra.studies.comparison import Comparison, Measuring
@@ -41,7 +38,7 @@ def command(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODELS...", help="Two or more, in their order: files, folders or hub ids.", show_default=False
+            metavar="MODELS...", help="One or more, in their order: files, folders or hub ids.", show_default=False
         ),
     ],
     quality: Annotated[
@@ -74,12 +71,11 @@ def command(
 
     Sizes of one family, or checkpoints of one run. With --quality every measure gets its rank correlation with it.
     """
-    from spinspectra.cli.interrupted import how_to_go_on
-    from spinspectra.cli.output import points_bar
+    from spinspectra.cli.study.widths import working
     from spinspectra.ising.shuffle import Within
+    from spinspectra.studies.chance import Correlation
     from spinspectra.studies.comparison import Correlating, Measuring, compare_models
     from spinspectra.studies.quality import read_quality
-    from spinspectra.studies.rank_correlation import Correlation
 
     folder = study_folder(output, resume)
     kind = cast("Correlation", _one_of("--correlation", correlation, get_args(Correlation)))
@@ -87,7 +83,7 @@ def command(
     known = None if quality is None else read_quality(quality)
     measuring = Measuring(shuffles, sweeps, where, heat, blocks, prefix, seed)
     correlating = Correlating(kind, replicas, seed=seed)
-    with points_bar("compare", len(models)) as progress, how_to_go_on(folder.record), _pool(workers) as pool:
+    with working("compare", len(models), folder, workers) as (pool, progress):
         found = compare_models(models, None, known, measuring, correlating, folder.record, pool, progress)
     written = _save(found, folder)
     if as_json:
@@ -102,17 +98,6 @@ def _one_of(option: str, given: str, known: tuple[str, ...]) -> str:
     return given
 
 
-@contextmanager
-def _pool(workers: int | None) -> Iterator[Any]:
-    if workers is None:
-        yield None
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(workers) as pool:
-        yield pool
-
-
 def _qualities(found: "Comparison") -> list[str]:
     return list(dict.fromkeys(found.correlations["quality"]))
 
@@ -121,7 +106,7 @@ def _save(found: "Comparison", folder: StudyFolder) -> list[str]:
     """Tables and figures; gives the names of the files."""
     if folder.path is None:
         return []
-    from spinspectra.plots.comparison import against_quality, along_series
+    from spinspectra.plots.comparison import against_quality, along_series, shown_against, shown_along
     from spinspectra.plots.save import safe_stem, save_png
 
     tables = {"points": found.table}
@@ -131,10 +116,10 @@ def _save(found: "Comparison", folder: StudyFolder) -> list[str]:
     figures = {}
     qualities = _qualities(found)
     plain = ["-".join(quality.split()) for quality in qualities]
-    if (found.table["status"] != "failed").any():
+    if shown_along(found.table):
         figures["compare.png"] = along_series(found.table)
     for quality, name in zip(qualities, plain if len(set(plain)) == len(plain) else qualities, strict=True):
-        if found.correlations.loc[found.correlations["quality"] == quality, "n"].max() > 0:
+        if shown_against(found.table, quality, MAIN):
             axes = against_quality(found.table, found.correlations, quality, MAIN)
             figures[f"quality-{safe_stem(name)}.png"] = axes
     for file, axes in figures.items():
@@ -145,28 +130,18 @@ def _save(found: "Comparison", folder: StudyFolder) -> list[str]:
 def _print_json(found: "Comparison", measuring: Any, kind: str) -> None:
     from dataclasses import asdict
 
-    from spinspectra.cli.output import print_json
+    from spinspectra.cli.output import json_rows, print_json
 
     print_json(
         {
             "study": "compare",
             **asdict(measuring),
             "correlation": kind,
-            "models": _rows(found.table),
-            "correlations": _rows(found.correlations),
+            "models": json_rows(found.table),
+            "correlations": json_rows(found.correlations),
             "notes": list(found.notes),
         }
     )
-
-
-def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """As JSON has them: null for NaN."""
-    from spinspectra.cli.output import number_or_none
-
-    return [
-        {str(name): number_or_none(value) if isinstance(value, float) else value for name, value in row.items()}
-        for row in table.astype(object).to_dict("records")
-    ]
 
 
 def _show(found: "Comparison", measuring: "Measuring", kind: str, folder: StudyFolder, written: list[str]) -> None:

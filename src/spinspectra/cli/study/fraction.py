@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from spinspectra.cli.options import LARGEST_SEED, Json, Model
+from spinspectra.cli.options import Json, Model
 from spinspectra.cli.study import widths
 from spinspectra.cli.study.folder import Output, Resume, Workers, study_folder
+from spinspectra.cli.study.options import Prefix, Restarts, Seed, Shuffles, numbers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,19 +19,19 @@ def command(
     fractions: Annotated[
         str, typer.Option(help="Fractions of the couplings to shuffle.")
     ] = "0,0.01,0.025,0.05,0.1,0.2,0.3,0.5,1",
-    shuffles: widths.Shuffles = 3,
+    shuffles: Shuffles = 3,
     within: Annotated[
         str, typer.Option(help="network: values move between all matrices; matrix: each stays in its own.")
     ] = "network",
     blocks: Annotated[int | None, typer.Option(help="Only the first so many blocks.", show_default="all")] = None,
     sweeps: widths.Sweeps = None,
-    restarts: widths.Restarts = None,
+    restarts: Restarts = None,
     dos: widths.Dos = False,
     dos_sweeps: widths.DosSweeps = None,
     runs: widths.Runs = None,
     bins: widths.Bins = None,
-    prefix: widths.Prefix = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)] = 0,
+    prefix: Prefix = None,
+    seed: Seed = 0,
     workers: Workers = None,
     output: Output = None,
     resume: Resume = False,
@@ -38,14 +39,15 @@ def command(
 ) -> None:
     """Width W of the range of energies with a fraction of the couplings shuffled; with --dos T_c too."""
     folder = study_folder(output, resume)
-    wanted = widths.numbers("--fractions", fractions, float)
+    wanted = numbers("--fractions", fractions, float)
     how = widths.how_of(dos, sweeps, restarts, dos_sweeps, runs, bins, folder)
     from spinspectra.ising.shuffle import Within
     from spinspectra.plots.widths import fraction_figure
     from spinspectra.studies.fraction import study_fraction
+    from spinspectra.studies.fractions import shuffled_points
 
     asked = cast("Within", within)  # which the study checks
-    n_points = sum(shuffles if fraction else 1 for fraction in wanted)
+    n_points = len(shuffled_points(wanted, shuffles))
     with widths.working("fraction", n_points, folder, workers) as (executor, progress):
         study = study_fraction(
             model, wanted, shuffles, how, asked, seed, blocks, prefix, folder.record, executor, progress

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spinspectra.cli.options import Json
+from spinspectra.cli.output import console, json_rows, print_json
 from spinspectra.cli.study.folder import Output, StudyFolder, study_folder
 from spinspectra.errors import OptionError
+from spinspectra.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,15 +57,15 @@ def command(
     tables["tasks"] = study.task_table(published, tables["fractions"])
     tables["ranks"] = study.rank_table(tables["tasks"])
     target.save_tables({name: table for name, table in tables.items() if len(table)})
-    _save_figures(_figures(published, own, heats, tables), target)
     if as_json:
-        from spinspectra.cli.output import print_json
-
-        print_json({name: _records(table) for name, table in tables.items()})
+        print_json({name: json_rows(table) for name, table in tables.items()})
     else:
         from spinspectra.cli.study.published_tables import show
 
-        show(published, tables, target.path)
+        show(published, tables)
+    _save_figures(_figures(published, own, heats, tables), target)
+    if target.path is not None and not as_json:
+        console().print(f"  Written: {printable(str(target.path))}", markup=False)
 
 
 def _pairs(option: str, given: list[str] | None) -> list[tuple[str, str]]:
@@ -117,7 +119,7 @@ def _figures(
         yield "fraction", plots.fraction_widths(tables["fractions"], own.fractions)
     if published.tasks:
         yield "accuracy", plots.task_errors(tables["tasks"], own.tasks)
-    if tables["tasks"]["width"].notna().any():
+    if len(plots.with_widths(tables["tasks"])):
         yield "accuracy-width", plots.errors_against_widths(tables["tasks"])
 
 
@@ -127,11 +129,3 @@ def _save_figures(figures: "Iterator[tuple[str, Axes]]", target: StudyFolder) ->
     if target.path is not None:
         for name, ax in figures:
             save_png(ax, target.path / f"{safe_stem(name)}.png")
-
-
-def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Rows as JSON has them: null for NaN."""
-    return [
-        {str(name): None if isinstance(value, float) and value != value else value for name, value in row.items()}
-        for row in table.astype(object).to_dict("records")
-    ]

@@ -1,7 +1,6 @@
 """What `spinspectra study published` shows."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spinspectra.cli.output import cell, console, signed, table
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 _NONE = "\N{EN DASH}"
 
 
-def show(published: "Published", tables: "Mapping[str, pd.DataFrame]", written: Path | None) -> None:
-    """Tables with rows, each with the sentences that it allows, then where all is."""
+def show(published: "Published", tables: "Mapping[str, pd.DataFrame]") -> None:
+    """Tables with rows, each with the sentences that it allows."""
     out = console()
     shown = {"networks": _networks, "blocks": _blocks, "fractions": _fractions, "ranks": _ranks}
     for name, make in shown.items():
@@ -29,8 +28,6 @@ def show(published: "Published", tables: "Mapping[str, pd.DataFrame]", written: 
             out.print()
     for line in (*_reading(published, tables["curves"]), *_heats(tables["heats"])):
         out.print(f"  {line}", markup=False)
-    if written is not None:
-        out.print(f"  Written: {printable(str(written))}", markup=False)
 
 
 def _networks(networks: "pd.DataFrame") -> "Iterator[Table | str]":

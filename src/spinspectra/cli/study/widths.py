@@ -1,17 +1,18 @@
-"""What `study blocks` and `study fraction` share: their options, numbers between commas, tables and files."""
+"""What `study blocks` and `study fraction` share: their options, tables and files."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spinspectra.cli.interrupted import how_to_go_on
-from spinspectra.cli.options import MOST_BINS, MOST_RESTARTS, MOST_RUNS, MOST_SWEEPS
-from spinspectra.cli.output import console, number_or_none, points_bar, print_json
+from spinspectra.cli.options import MOST_BINS, MOST_RUNS, MOST_SWEEPS
+from spinspectra.cli.output import console, json_rows, points_bar, print_json
 from spinspectra.cli.study.folder import StudyFolder
+from spinspectra.cli.study.options import cooling_sweeps
 from spinspectra.errors import DoubtWarning, OptionError
 
 if TYPE_CHECKING:
@@ -21,16 +22,7 @@ if TYPE_CHECKING:
 
     from spinspectra.studies.widths import How
 
-MOST_SHUFFLES = 10_000
-
-Shuffles = Annotated[int, typer.Option(help="Independent shuffles, for the errors.", min=1, max=MOST_SHUFFLES)]
-Sweeps = Annotated[
-    int | None, typer.Option(help="Cooling sweeps over all spins.", min=1, max=MOST_SWEEPS, show_default="1000")
-]
-Restarts = Annotated[
-    int | None,
-    typer.Option(help="Searches, of which the best counts.", min=1, max=MOST_RESTARTS, show_default="1 to 16 by size"),
-]
+Sweeps = Annotated[int | None, cooling_sweeps("1000")]
 Dos = Annotated[bool, typer.Option("--dos", help="Widths from densities of states, and T_c: far slower.")]
 DosSweeps = Annotated[
     int | None,
@@ -43,21 +35,6 @@ Bins = Annotated[
         help="With --dos: energy bins from the lowest energy to 0.", min=2, max=MOST_BINS, show_default="2000"
     ),
 ]
-Prefix = Annotated[
-    str | None, typer.Option(help="Which stack of blocks, where a file holds several.", show_default="the only one")
-]
-
-N = TypeVar("N", int, float)
-P = TypeVar("P")
-
-
-def numbers(option: str, text: str, kind: Callable[[str], N]) -> list[N]:
-    """`1,2,4` as numbers. Raises OptionError for anything else."""
-    try:
-        return [kind(part) for part in text.split(",")]
-    except (ValueError, OverflowError):
-        whole = "whole " if kind is int else ""
-        raise OptionError(f"{option} {text}: give {whole}numbers with commas between them") from None
 
 
 def how_of(
@@ -116,7 +93,7 @@ def report(
     if as_json:
         print_json(
             {"study": name, "source": study.source, **told}
-            | {"summary": _rows(study.summary), "points": _rows(study.points)}
+            | {"summary": json_rows(study.summary), "points": json_rows(study.points)}
         )
         return
     out = console()
@@ -125,14 +102,6 @@ def report(
         out.print(f"  {line}", markup=False)
     if written:
         out.print(f"  Written to {folder.path}: {', '.join(written)}", markup=False)
-
-
-def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """As JSON has them: null for NaN."""
-    return [
-        {str(name): number_or_none(value) if isinstance(value, float) else value for name, value in row.items()}
-        for row in table.astype(object).to_dict("records")
-    ]
 
 
 def _doubts(points: "pd.DataFrame") -> Sequence[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from spinspectra.ising.density import DensityOfStates, from_half
 
-_LN2, _LN10 = math.log(2.0), math.log(10.0)
+_LN2 = math.log(2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,6 @@ def mirrored(density: DensityOfStates) -> DensityOfStates:
     return from_half(
         sign * density.energies[side], density.ln_g[side], None, None, density.n_spins, density.bin_width, how
     )
-
-
-def column(density: DensityOfStates) -> np.ndarray:
-    """log10 of g, over N, (K,): the second column of the paper's files."""
-    return density.ln_g / (density.n_spins * _LN10)
 
 
 def _asymmetry(density: DensityOfStates) -> float:

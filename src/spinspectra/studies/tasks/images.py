@@ -1,13 +1,14 @@
 """Top-1 accuracy of an image classifier on a folder with one folder of images a class."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spinspectra.errors import OptionError
-from spinspectra.studies.tasks.loading import load_image_processor, load_model
+from spinspectra.studies.tasks.loading import load_image_processor, load_model, require_pillow
 from spinspectra.text import shown
 
 _FAMILIES = ("vit", "vit_msn", "deit", "beit")  # of those that make a chain, by model_type
@@ -21,8 +22,9 @@ class ImageTop1:
     images: a folder of class folders, each named as the model's config.json names the class (all of it, one of its
     synonyms between commas, or its number), with pictures in it. batch: images at once. device: torch's name of one.
 
-    Raises OptionError without class folders or pictures in one; called, WeightsError without such a head or an image
-    processor, and OptionError for class folders that are no labels of the model, or damaged pictures.
+    Raises OptionError without class folders or pictures in one, MissingExtraError without Pillow; called, WeightsError
+    without such a head or an image processor, and OptionError for class folders that are no labels of the model, or
+    damaged pictures.
     """
 
     images: Path
@@ -31,13 +33,14 @@ class ImageTop1:
     _classes: dict[str, list[Path]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        require_pillow()
         object.__setattr__(self, "_classes", _class_folders(self.images))
 
     @property
     def identity(self) -> Mapping[str, Any]:
         digest = hashlib.sha256()
         for path in (path for paths in self._classes.values() for path in paths):
-            digest.update(f"{path.relative_to(self.images)} {path.stat().st_size}\n".encode())
+            digest.update(os.fsencode(path.relative_to(self.images)) + b"\0" + _digest(path))
         return {"task": "top-1", "images": digest.hexdigest()}
 
     def check(self, model: str, config: Mapping[str, Any]) -> None:
@@ -78,6 +81,14 @@ def _class_folders(images: Path) -> dict[str, list[Path]]:
         if not found[folder.name]:
             raise OptionError(f"{folder}: a class folder without images; fill it or remove it")
     return found
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def _numbers(images: Path, names: list[str], id2label: Mapping[Any, Any]) -> dict[str, int]:

@@ -29,6 +29,12 @@ def require_transformers() -> None:
             raise MissingExtraError(f"evaluating a network needs {name}; pip install 'spinspectra[torch]'")
 
 
+def require_pillow() -> None:
+    """Raises MissingExtraError without Pillow, without importing it."""
+    if find_spec("PIL") is None:
+        raise MissingExtraError("evaluating a network on images needs pillow; pip install 'spinspectra[torch]'")
+
+
 def load_model(folder: Path, head: Head, device: str) -> Any:
     """The model with this head, for inference, in the dtype it is stored in.
 

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,15 +14,19 @@ from typing import Any
 from spinspectra.errors import OptionError, SpinSpectraError
 from spinspectra.text import shown
 
+_IMPORTING = threading.RLock()  # points in threads import a file once
+
 
 @dataclass(frozen=True, slots=True)
 class UserTask:
     """`file.py:function` or `module:function`, called with the folder of the checkpoint (a Path).
 
     It returns a number, or a mapping from the names of metrics to numbers; a number alone is named as the function.
-    Metrics named `accuracy` or `..._accuracy` are taken as shares from 0 to 1 (`is_accuracy`).
+    Metrics named `accuracy` or `..._accuracy` are taken as shares from 0 to 1 (`is_accuracy`). A file is imported once
+    a process. The identity has the digest of its file or of the module's, not of what these import.
 
-    Raises OptionError if there is no such function; called, if it raises, saying where, or returns anything else.
+    Raises OptionError if there is no such function; called, if it raises, saying where, or returns anything else, and
+    if its file has changed before a process came to import it.
     """
 
     where: str
@@ -32,7 +37,7 @@ class UserTask:
         place, _, _ = self.where.rpartition(":")
         file = Path(place).absolute() if place.endswith(".py") else None
         object.__setattr__(self, "_file", file)
-        object.__setattr__(self, "_digest", _digest(self.where, file))
+        object.__setattr__(self, "_digest", _module_digest(place) if file is None else _digest(self.where, file))
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -44,8 +49,10 @@ class UserTask:
         if not place or not name.isidentifier():
             raise OptionError(f"{shown(self.where)}: give a function as file.py:function or module:function")
         try:
-            module = importlib.import_module(place) if self._file is None else _from_file(self._file)
+            module = importlib.import_module(place) if self._file is None else self._imported(self._file)
             found: Any = getattr(module, name, None)
+        except SpinSpectraError:
+            raise
         except Exception as error:
             raise OptionError(f"{shown(self.where)}: cannot be imported ({_told(error)})") from error
         if not callable(found):
@@ -69,22 +76,45 @@ class UserTask:
                 f"{shown(self.where)}: returned {shown(repr(found))}; return a number, or numbers by name"
             ) from None
 
+    def _imported(self, file: Path) -> Any:
+        """The file as a module of this process, by its path and digest."""
+        place = hashlib.sha256(f"{file} {self._digest}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        name = f"_task_{file.stem}_{place}"
+        with _IMPORTING:
+            if name not in sys.modules:
+                if _digest(self.where, file) != self._digest:
+                    raise OptionError(f"{shown(self.where)}: {file} has changed since the study began; start it anew")
+                _import_file(name, file)
+            return sys.modules[name]
 
-def _from_file(file: Path) -> Any:
-    """The file as a module, with its own folder importable, as if it were run."""
+
+def _import_file(name: str, file: Path) -> None:
+    """Under this name, with the file's own folder importable, as if it were run."""
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))
-    spec = importlib.util.spec_from_file_location(f"_task_{file.stem}", file)
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None  # a name that ends in .py has one
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.modules[name] = module  # before it runs: dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
 
 
-def _digest(where: str, file: Path | None) -> str:
-    if file is None:
+def _module_digest(name: str) -> str:
+    """Of a module's file; nothing for one without, or one that is not there, which importing it will tell."""
+    try:
+        spec = importlib.util.find_spec(name) if name else None
+    except Exception:  # of a package on the way to it
         return ""
+    file = None if spec is None or not spec.has_location or spec.origin is None else Path(spec.origin)
+    return _digest(name, file) if file is not None and file.is_file() else ""
+
+
+def _digest(where: str, file: Path) -> str:
     try:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
