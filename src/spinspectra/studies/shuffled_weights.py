@@ -26,7 +26,7 @@ from spinspectra.permutation import shuffle_some
 from spinspectra.seeds import Seed, seed_sequence
 from spinspectra.studies.tasks.model_folder import model_folder
 from spinspectra.weights.hub import is_hub_id
-from spinspectra.weights.writing import Checkpoint, other_files, open_checkpoint, rewrite
+from spinspectra.weights.writing import Checkpoint, open_checkpoint, other_files, rewrite
 
 Reading = Literal["elements", "couplings"]
 
