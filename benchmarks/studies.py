@@ -1,10 +1,13 @@
 """What a point of the studies costs, and how much of the cores a study uses.
 
     python benchmarks/studies.py MODEL [--shuffles 3] [--sweeps 1000] [--dos] [--dos-sweeps 1000] [--bins 2000]
+                                       [--text FILE]
 
 Runs `study_blocks` and `study_fraction` (8 points or more each) once, with widths from the ground state, or with --dos
-from densities of states, and prints a line for each: points, seconds of wall clock, seconds of one core a point, and
-the share of all cores used, that is CPU time over wall clock times cores, reading and all else included.
+from densities of states; without it `compare_models` too, on the model eight times over, and with --text
+`study_accuracy`, each checkpoint's perplexity on that file. Prints a line for each: points, seconds of wall clock,
+seconds of one core a point, and the share of all cores used, that is CPU time over wall clock times cores, reading and
+all else included.
 
 On a machine with other work the share falls, whatever the study does. So where the system tells (Linux), a second share
 counts also the time in which the study's threads were ready to run and waited for a core: what it would be on an idle
@@ -26,8 +29,13 @@ from typing import Any
 
 from spinspectra.cores import n_cores
 from spinspectra.errors import DoubtWarning
+from spinspectra.studies.accuracy import AccuracyStudy, study_accuracy
 from spinspectra.studies.blocks import study_blocks
+from spinspectra.studies.comparison import Comparison, compare_models
 from spinspectra.studies.fraction import study_fraction
+from spinspectra.studies.model_workers import model_workers
+from spinspectra.studies.tasks import text_file, text_task
+from spinspectra.studies.tasks.model_folder import model_folder
 from spinspectra.studies.widths import FromDensity, FromGround, How
 
 TASKS = Path("/proc/self/task")
@@ -89,8 +97,9 @@ def used(work: Callable[[], Any]) -> tuple[Any, Used]:
     with Waiting() as waiting:
         study = work()
     seconds, after = time.perf_counter() - began, os.times()
-    spent = after.user + after.system - cpu.user - cpu.system
-    return study, Used(len(study.points), seconds, spent, waiting.seconds)
+    spent = sum(after[:4]) - sum(cpu[:4])  # those of processes that have ended included
+    table = study.table if isinstance(study, Comparison) else study.points
+    return study, Used(len(table), seconds, spent, waiting.seconds)
 
 
 def show(name: str, row: Used) -> None:
@@ -110,6 +119,7 @@ def main() -> None:
     parser.add_argument("--dos", action="store_true")
     parser.add_argument("--dos-sweeps", type=int, default=1000)
     parser.add_argument("--bins", type=int, default=2000)
+    parser.add_argument("--text", type=Path)
     parser.add_argument("--fractions", default="0,0.01,0.025,0.05,0.1,0.2,0.3,0.5,1")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", DoubtWarning)  # short runs, timed and not believed
@@ -125,6 +135,19 @@ def main() -> None:
     fraction, fraction_row = used(lambda: study_fraction(arguments.model, fractions, arguments.shuffles, how))
     assert fraction.points["width"][0] == alone["width"], "a point alone is not that of the study"
     show("fraction", fraction_row)
+    if not arguments.dos:
+        names = [str(number) for number in range(8)]
+        _, compare_row = used(lambda: compare_models([arguments.model] * len(names), names))
+        show("compare", compare_row)
+    if arguments.text is not None:
+        _, accuracy_row = used(lambda: evaluated(arguments.model, arguments.text, fractions))
+        show("accuracy", accuracy_row)
+
+
+def evaluated(model: str, text: Path, fractions: list[float]) -> AccuracyStudy:
+    folder, config = model_folder(model)
+    with model_workers() as pool:
+        return study_accuracy(folder, text_task(model, config, text_file(text)), fractions, 1, executor=pool)
 
 
 if __name__ == "__main__":
