@@ -2,7 +2,6 @@
 
 import csv
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from spinspectra import DensityOfStates, IsingChain, shuffle, thermodynamics
 from spinspectra.cli.heat import plus_minus
 from spinspectra.cli.sampling_bar import remaining
 from tests import paper
-from tests.cli.helpers import run, tiny_opt
+from tests.cli.helpers import interrupted, run, tiny_opt
 
 FAST = ("--bins", "40", "--sweeps", "200", "--runs", "2")
 METHODS = {
@@ -102,18 +101,7 @@ def test_killed_at_any_moment_it_ends_where_an_unbroken_run_does(model: Path, tm
 def test_ctrl_c_keeps_the_run_and_says_how_to_go_on(model: Path, tmp_path: Path) -> None:
     kept, output = tmp_path / "run.npz", tmp_path / "out.nc"
     options = (*METHODS["tempering"], "--checkpoint", str(kept), "-o", str(output))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "spinspectra", "dos", str(model), *options], stderr=subprocess.PIPE, text=True
-    )
-    while not kept.exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "go on with" in told
-    assert told.count("--resume") == 1
-    assert "Traceback" not in told
+    interrupted([sys.executable, "-m", "spinspectra", "dos", str(model), *options], kept)
     again = run("dos", model, *options)
     assert again.returncode == 2
     assert "is there already; go on from it with --resume" in again.stderr

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from spinspectra import DensityOfStates
 from spinspectra.cli.app import app
 from spinspectra.errors import OptionError, SpinSpectraError
 from spinspectra.ising.checkpoint import CheckpointError
-from tests.cli.helpers import run, tiny_opt
+from tests.cli.helpers import interrupted, run, tiny_opt
 
 FAST = ("--sweeps", "100", "--shuffles", "2")
 SHORT = ("--dos", "--dos-sweeps", "40", "--runs", "2", "--bins", "30", "--shuffles", "1")
@@ -168,17 +167,7 @@ def test_killed_at_any_moment_it_ends_as_an_unbroken_one(model: Path, tmp_path: 
 @posix
 def test_ctrl_c_says_how_to_go_on(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    process = subprocess.Popen(
-        command(model, folder, "blocks", "--sweeps", "200000", "--depths", "3")[:-1], stderr=subprocess.PIPE, text=True
-    )
-    while not (folder / "study.json").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "go on with" in told
-    assert told.count("--resume") == 1
-    assert "Traceback" not in told
+    asked = command(model, folder, "blocks", "--sweeps", "200000", "--depths", "3")[:-1]
+    interrupted(asked, folder / "study.json")
     with pytest.raises(CheckpointError, match="of another study: sweeps: 200000 in the file, 10 asked for"):
         here("blocks", model, "--sweeps", "10", "--depths", "3", "-o", folder, "--resume")

@@ -19,6 +19,8 @@ from spinspectra.cli.options import (
     MOST_SWEEPS,
     Json,
     Model,
+    Prefix,
+    Seed,
 )
 from spinspectra.cli.study.app import study
 from spinspectra.errors import SpinSpectraError
@@ -134,14 +136,12 @@ def ground(
     model: Model,
     shuffled: Annotated[bool, typer.Option("--shuffled", help="Also for the same weights shuffled.")] = False,
     blocks: Annotated[int | None, typer.Option(help="Only the first so many blocks.", show_default="all")] = None,
-    prefix: Annotated[
-        str | None, typer.Option(help="Which stack of blocks, where a file holds several.", show_default="the only one")
-    ] = None,
+    prefix: Prefix = None,
     sweeps: Annotated[
         int, typer.Option(help="Cooling sweeps over all spins; 0 only quenches.", min=0, max=MOST_SWEEPS)
     ] = 1000,
     restarts: Annotated[int, typer.Option(help="Independent searches; the best counts.", min=1, max=MOST_RESTARTS)] = 1,
-    seed: Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)] = 0,
+    seed: Seed = 0,
     bounds: Annotated[bool, typer.Option(help="Prove how low the energy could be.")] = True,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of its own for the spins, l0.dat, l1.dat, ...")
@@ -161,9 +161,7 @@ def dos(
     shuffled: Annotated[bool, typer.Option("--shuffled", help="Also for the same weights shuffled.")] = False,
     method: Annotated[str, typer.Option(help="tempering, or wang-landau: far slower, independent.")] = "tempering",
     blocks: Annotated[int | None, typer.Option(help="Only the first so many blocks.", show_default="all")] = None,
-    prefix: Annotated[
-        str | None, typer.Option(help="Which stack of blocks, where a file holds several.", show_default="the only one")
-    ] = None,
+    prefix: Prefix = None,
     bins: Annotated[int, typer.Option(help="Energy bins from the lowest energy to 0.", min=2, max=MOST_BINS)] = 2000,
     sweeps: Annotated[
         int | None, typer.Option(help="Tempering: recorded sweeps a run.", min=8, max=MOST_SWEEPS, show_default="1000")
@@ -183,7 +181,7 @@ def dos(
     teams: Annotated[
         int | None, typer.Option(help="Wang-Landau: independent runs.", min=1, max=MOST_RUNS, show_default="8")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)] = 0,
+    seed: Seed = 0,
     workers: Annotated[
         int | None, typer.Option(help="Threads; the answer is the same.", min=1, max=4096, show_default="all cores")
     ] = None,

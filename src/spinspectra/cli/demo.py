@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from spinspectra.cli.heat import plus_minus
-from spinspectra.cli.output import console, rounded_up, signed, table
+from spinspectra.cli.output import bar_of, console, rounded_up, signed, table
 from spinspectra.demo import Checkpoint
 from spinspectra.demo.heat import HeatChapter, Heated, tell_heat
 from spinspectra.demo.spectra import MEASURES, SpectralChapter, layers_in_order, ranks, tell_spectra, way
@@ -65,9 +65,8 @@ def run() -> None:
 @contextmanager
 def _spinner(first: str, doing: str) -> Iterator[Callable[[str], None]]:
     """On standard error, if that is a terminal; gives a function to call with the name of what is worked on."""
-    screen = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as spinner:
+    with bar_of(*columns) as spinner:
         task = spinner.add_task(first, total=None)
         yield lambda name: spinner.update(task, description=f"{doing}: {name}")
 

@@ -15,3 +15,8 @@ MOST_REPLICAS = 1_000_000
 MOST_BINS = 10_000_000
 MOST_RUNS = 100_000
 LARGEST_SEED = 2**63 - 1
+
+Prefix = Annotated[
+    str | None, typer.Option(help="Which stack of blocks, where a file holds several.", show_default="the only one")
+]
+Seed = Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)]

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -88,12 +96,17 @@ def require_file(option: str, path: Path) -> None:
         raise OptionError(f"{option} {path}: {there} is no folder that can be written to; give another")
 
 
+def bar_of(*columns: ProgressColumn) -> Progress:
+    """On standard error, if that is a terminal, and gone at the end."""
+    screen = Console(stderr=True)
+    return Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+
+
 @contextmanager
 def layers_bar(title: str) -> Iterator[Any]:
     """A spinner with the layer just done on standard error if that is a terminal; gives a function to call with it."""
-    screen = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with bar_of(*columns) as bar:
         task = bar.add_task(title, total=None)
         yield lambda name: bar.update(task, description=f"{title}: {printable(name)}")
 
@@ -108,8 +121,7 @@ def sweeps_bar(title: str, total: int) -> Iterator[Any]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    screen = Console(stderr=True)
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with bar_of(*columns) as bar:
         task = bar.add_task(title, total=max(total, 1))
         yield lambda done: bar.advance(task, done)
 
@@ -124,8 +136,7 @@ def points_bar(title: str, total: int) -> Iterator[Any]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    screen = Console(stderr=True)
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with bar_of(*columns) as bar:
         task = bar.add_task(title, total=max(total, 1))
 
         def show(name: str, n_known: int) -> None:

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-from spinspectra.cli.output import signed
+from spinspectra.cli.output import bar_of, signed
 from spinspectra.ising.tempering import TemperingRound
 from spinspectra.ising.wang_landau import WangLandauProgress
 
@@ -17,9 +16,8 @@ from spinspectra.ising.wang_landau import WangLandauProgress
 @contextmanager
 def sampling_bar(title: str, n_spins: int) -> Iterator[Callable[[Any], None]]:
     """A bar on standard error if that is a terminal; gives a function to call with each report of a sampler."""
-    screen = Console(stderr=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with bar_of(*columns) as bar:
         task = bar.add_task(f"{title}: searching the lowest energy", total=None)
         first: list[tuple[float, float]] = []  # share done and time of the first report, which a resumed run has late
 

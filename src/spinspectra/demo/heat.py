@@ -11,7 +11,7 @@ from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.density import DensityOfStates
 from spinspectra.ising.sampling import density_of_states
 from spinspectra.ising.shuffle import shuffle
-from spinspectra.ising.temperatures import halfway_temperature, temperature_grid
+from spinspectra.ising.temperatures import unfrozen_grid
 from spinspectra.ising.thermodynamics import thermodynamics
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SWEEPS = 600
 _N_BINS, _RUNS = 500, 2
-_COLDEST = 0.25  # of the halfway temperature, near which T_c lies: colder rungs are not in equilibrium so soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +52,4 @@ def _heated(chain: IsingChain) -> Heated:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DoubtWarning)  # of temperatures that are not looked at
         density = density_of_states(chain, n_bins=_N_BINS, sweeps=SWEEPS, runs=_RUNS)
-    grid = temperature_grid(density, low=_COLDEST * halfway_temperature(density))
-    return Heated(density, thermodynamics(density, grid))
+    return Heated(density, thermodynamics(density, unfrozen_grid(density)))

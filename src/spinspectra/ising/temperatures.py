@@ -8,6 +8,7 @@ from spinspectra.ising.density import DensityOfStates
 
 N_TEMPERATURES = 200
 _COLD, _HOT = 0.5, 10.0  # of the temperature at the lowest energies, and of that halfway down
+_COLDEST = 0.25  # of that halfway down, near which T_c lies: colder rungs of a short run are frozen
 _SHARE = 0.02  # of the half range over which the lowest slope is taken
 
 
@@ -27,6 +28,11 @@ def temperature_grid(
     if not (np.isfinite(low) and np.isfinite(high) and 0.0 < low < high):
         raise OptionError(f"temperatures from {low:g} to {high:g}: give limits above zero, the lower one first")
     return np.geomspace(low, high, n)
+
+
+def unfrozen_grid(density: DensityOfStates) -> NDArray[np.float64]:
+    """`temperature_grid` above what short runs leave frozen, where the heat may have peaks that are none."""
+    return temperature_grid(density, low=_COLDEST * halfway_temperature(density))
 
 
 def halfway_temperature(density: DensityOfStates) -> float:

@@ -1,9 +1,8 @@
 """A series of models side by side: one row of measures each, and how their order follows a quality that is known."""
 
 import hashlib
-import json
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,12 +14,11 @@ from threadpoolctl import threadpool_limits
 
 from spinspectra import __version__
 from spinspectra.errors import DoubtWarning, OptionError, SpinSpectraError
-from spinspectra.files import whole_file
 from spinspectra.ising.shuffle import Within
 from spinspectra.studies.chance import Correlation, false_discovery_rates
 from spinspectra.studies.measures import HEAT, SHARES, SPECTRAL, SPINS, measure_model
 from spinspectra.studies.null import SHUFFLES, SWEEPS
-from spinspectra.studies.points import read_record, run_points
+from spinspectra.studies.points import run_points
 from spinspectra.studies.quality import Quality
 from spinspectra.studies.rank_correlation import LEVEL, REPLICAS, rank_correlation
 from spinspectra.weights import Weights, open_weights
@@ -208,8 +206,6 @@ def _measure_all(
     progress: Callable[[str, int], None] | None,
 ) -> dict[str, dict[str, Any]]:
     identity = {"study": "compare", "version": __version__, **asdict(measuring)}
-    if record is not None:
-        _forget_failures(record, points, identity)
 
     def by_name(point: str, n_known: int) -> None:
         assert progress is not None
@@ -218,18 +214,12 @@ def _measure_all(
     with warnings.catch_warnings(), _blas_limits(None if len(points) == 1 else 1, user_api="blas"):
         warnings.simplefilter("ignore", DoubtWarning)  # here, since threads that do so undo it for one another
         work = partial(_measure, measuring)
-        return run_points(points, work, identity, record, executor, None if progress is None else by_name)
+        tell = None if progress is None else by_name
+        return run_points(points, work, identity, record, executor, tell, again=_is_failure)
 
 
-def _forget_failures(record: Path, points: Iterable[str], identity: Mapping[str, Any]) -> None:
-    """Of these points the record keeps no failure, so that they are worked on again."""
-    known = read_record(record, identity)
-    failed = {point for point in points if point in known and known[point]["status"] != "success"}
-    if failed:
-        kept = {point: found for point, found in known.items() if point not in failed}
-        text = json.dumps({"identity": json.loads(record.read_text(encoding="utf-8"))["identity"], "points": kept})
-        with whole_file(record) as part:
-            part.write_text(text, encoding="utf-8")
+def _is_failure(found: Mapping[str, Any]) -> bool:
+    return bool(found["status"] != "success")
 
 
 def _measure(measuring: Measuring, source: Any) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def run_points(
     executor: Executor | None = None,
     progress: Callable[[str, int], None] | None = None,
     stop: Event | None = None,
+    again: Callable[[Found], bool] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """`work` of every point by its name, in the order of `points`; `seconds` of each is added.
 
@@ -38,13 +39,16 @@ def run_points(
     values that JSON knows; not its points, so that a study can be asked for more of them, or for fewer: the record
     keeps all. executor: default threads on all cores; with processes `work` and the points must be picklable.
     progress: called with a point's name and how many are known by then; once, with an empty name, at the start.
+    again: whether what the record has of a point is to be found anew; it stays there until it is.
     stop: set once the study has to end early, for `work` in threads that looks at it and raises to end sooner.
 
     Raises CheckpointError if the record is another study's or damaged, OptionError for what JSON does not know, and
     what `work` raises first, or KeyboardInterrupt: points that were begun then end, are kept, and no other is begun.
     """
     known = {} if record is None else read_record(record, identity)
-    missing = {name: point for name, point in points.items() if name not in known}
+    missing = {
+        name: point for name, point in points.items() if name not in known or (again is not None and again(known[name]))
+    }
     n_known = len(points) - len(missing)
     if record is not None and missing:
         _write(record, identity, known)  # a folder that cannot be written to is found out before the work

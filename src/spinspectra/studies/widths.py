@@ -25,7 +25,7 @@ from spinspectra.ising.density import DensityOfStates
 from spinspectra.ising.heat_bath import one_thread
 from spinspectra.ising.sampling import N_BINS, density_of_states
 from spinspectra.ising.shuffle import Within, shuffle
-from spinspectra.ising.temperatures import halfway_temperature, temperature_grid
+from spinspectra.ising.temperatures import halfway_temperature, unfrozen_grid
 from spinspectra.ising.thermodynamics import thermodynamics
 from spinspectra.layers.transformer import ROLES
 from spinspectra.studies.points import run_points
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LAYOUT = 1  # of a record's points and of which seed draws what; a change makes old records another study's
-_COLDEST = 0.25  # of the halfway temperature, near which T_c lies: colder rungs of a short run are frozen, and where
-# they are the heat has a peak that is none
 _SEARCH_BONDS, _MOST_SEARCHES = 10_000_000, 16
 _RUNNING = "running"  # folder of the checkpoints of densities that are being sampled
 
@@ -182,10 +180,9 @@ def critical_temperature(density: DensityOfStates) -> tuple[float, float]:
 
 def heat_peak(density: DensityOfStates) -> tuple[float, float, float]:
     """`critical_temperature`, and the specific heat of the whole network there; NaN as that is."""
-    halfway = halfway_temperature(density)
-    if not math.isfinite(halfway):
+    if not math.isfinite(halfway_temperature(density)):
         return math.nan, math.nan, math.nan
-    heat = thermodynamics(density, temperature_grid(density, low=_COLDEST * halfway))
+    heat = thermodynamics(density, unfrozen_grid(density))
     return float(heat.attrs["T_c"]), float(heat.attrs["T_c_err"]), float(heat.attrs["C_max"])
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from spinspectra.cli.options import Json, Model
+from spinspectra.cli.options import Json, Model, Prefix, Seed
 from spinspectra.cli.study.folder import Output, Resume, StudyFolder, study_folder
-from spinspectra.cli.study.options import Prefix, Restarts, Seed, Shuffles, cooling_sweeps, numbers
+from spinspectra.cli.study.options import Restarts, Shuffles, cooling_sweeps, numbers
 from spinspectra.errors import OptionError, SpinSpectraError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from spinspectra.cli.options import LARGEST_SEED, MOST_REPLICAS, MOST_RUNS, MOST_SWEEPS, Json
+from spinspectra.cli.options import MOST_REPLICAS, MOST_RUNS, MOST_SWEEPS, Json, Prefix, Seed
 from spinspectra.cli.study.folder import Output, Resume, StudyFolder, Workers, study_folder
 from spinspectra.errors import OptionError
 
@@ -58,10 +58,8 @@ def command(
     blocks: Annotated[
         int | None, typer.Option(help="Chains of the first so many blocks.", min=1, show_default="all")
     ] = None,
-    prefix: Annotated[
-        str | None, typer.Option(help="Which stack of blocks, where a file holds several.", show_default="the only one")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)] = 0,
+    prefix: Prefix = None,
+    seed: Seed = 0,
     workers: Workers = None,
     output: Output = None,
     resume: Resume = False,

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from spinspectra.cli.options import Json, Model
+from spinspectra.cli.options import Json, Model, Prefix, Seed
 from spinspectra.cli.study import widths
 from spinspectra.cli.study.folder import Output, Resume, Workers, study_folder
-from spinspectra.cli.study.options import Prefix, Restarts, Seed, Shuffles, numbers
+from spinspectra.cli.study.options import Restarts, Shuffles, numbers
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from spinspectra.cli.options import LARGEST_SEED, MOST_RESTARTS, MOST_SWEEPS
+from spinspectra.cli.options import MOST_RESTARTS, MOST_SWEEPS
 from spinspectra.errors import OptionError
 
 MOST_SHUFFLES = 10_000
@@ -23,10 +23,6 @@ Restarts = Annotated[
     int | None,
     typer.Option(help="Searches, of which the best counts.", min=1, max=MOST_RESTARTS, show_default="1 to 16 by size"),
 ]
-Prefix = Annotated[
-    str | None, typer.Option(help="Which stack of blocks, where a file holds several.", show_default="the only one")
-]
-Seed = Annotated[int, typer.Option(help="Same seed, same answer.", min=0, max=LARGEST_SEED)]
 
 
 def numbers(option: str, text: str, kind: Callable[[str], N]) -> list[N]:
