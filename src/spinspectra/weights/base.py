@@ -19,8 +19,10 @@ class TensorInfo:
     shape: as stored. dtype: as stored, `np.dtype`; bfloat16 and float8 come from `ml_dtypes` and compare equal
     to their names (`info.dtype == "bfloat16"`). file: where the tensor lives, for messages. format: the stored
     format where numpy has no dtype for it, such as `quint8`; dtype is then raw bytes of its size. module: the class of
-    the torch module that holds it, `Conv2d`, where a module was opened. same_as: the name of the first tensor, in
-    the order of `names`, that is the same memory; empty for that one itself and for all that share nothing.
+    the module that holds it where the source knows it, in torch's words (`Conv2d`, `Linear`) or Keras's (`Conv2D`,
+    `Dense`). same_as: the name of the first tensor, in the order of `names`, that is the same memory; empty for that
+    one itself and for all that share nothing. scheme: the quantisation that `read` undoes, such as `Q4_K` or `nf4`;
+    dtype is then that of the values read, and stored_bytes what they take in the file, scales included.
     """
 
     shape: tuple[int, ...]
@@ -29,11 +31,13 @@ class TensorInfo:
     format: str = ""
     module: str = ""
     same_as: str = ""
+    scheme: str = ""
+    stored_bytes: int | None = None
 
     @property
     def stored_as(self) -> str:
         """The name of the stored number format, known to numpy or not."""
-        return self.format or str(self.dtype)
+        return self.scheme or self.format or str(self.dtype)
 
     @property
     def size(self) -> int:
@@ -43,7 +47,7 @@ class TensorInfo:
     @property
     def n_bytes(self) -> int:
         """Bytes the tensor takes as stored."""
-        return self.size * stored_bits(self.dtype) // 8
+        return self.size * stored_bits(self.dtype) // 8 if self.stored_bytes is None else self.stored_bytes
 
 
 class Weights(Protocol):

@@ -29,6 +29,24 @@ def _npz(path: Path, config: Mapping[str, Any] | None) -> Weights:
     return NpzFile(path, config)
 
 
+def _gguf(path: Path, config: Mapping[str, Any] | None) -> Weights:
+    from spinspectra.weights.gguf_file import GgufFile
+
+    return GgufFile(path, config)
+
+
+def _onnx(path: Path, config: Mapping[str, Any] | None) -> Weights:
+    from spinspectra.weights.onnx_file import open_onnx_file
+
+    return open_onnx_file(path, config)
+
+
+def _keras(path: Path, config: Mapping[str, Any] | None) -> Weights:
+    from spinspectra.weights.keras_file import open_keras_file
+
+    return open_keras_file(path, config)
+
+
 # One reader a format, in the order in which a folder is searched. A new format is registered here.
 READERS: dict[str, Opener] = {
     ".safetensors": _safetensors,
@@ -36,6 +54,10 @@ READERS: dict[str, Opener] = {
     ".pt": _torch,
     ".pth": _torch,
     ".npz": _npz,
+    ".gguf": _gguf,
+    ".onnx": _onnx,
+    ".keras": _keras,
+    ".h5": _keras,
 }
 
 
