@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from spinspectra.errors import ChainError, NonFiniteError
 from spinspectra.ising.packed import PackedChain, pack
 from spinspectra.ising.spins import Spins, check_spins
-from spinspectra.layers import BlockMatrix, Transformer, recognise
+from spinspectra.layers import BlockMatrix, Network, recognise
 from spinspectra.weights import open_weights
 from spinspectra.weights.dtypes import is_real, to_float
 
@@ -49,12 +49,12 @@ class IsingChain:
         Raises UnknownFamilyError, ChainError, OptionError, NonFiniteError or WeightsError; the text names
         the file, the tensor and what to do.
         """
-        transformer = recognise(open_weights(source), prefix)
-        plan = transformer.block_matrices(blocks)
+        network = recognise(open_weights(source), prefix)
+        plan = network.block_matrices(blocks)
         nodes = (plan[0].shape[0], *(matrix.shape[1] for matrix in plan))
         dtype = np.result_type(*(matrix.dtype for matrix in plan))
-        read = _read_all(transformer, plan)
-        return _assemble(read, nodes, dtype, tuple(matrix.label for matrix in plan), transformer.weights.source)
+        read = _read_all(network, plan)
+        return _assemble(read, nodes, dtype, tuple(matrix.label for matrix in plan), network.weights.source)
 
     @classmethod
     def from_matrices(cls, matrices: Iterable[ArrayLike], source: str = "matrices") -> "IsingChain":
@@ -143,9 +143,9 @@ class IsingChain:
         return f"IsingChain({self.source}: {layers}, N={self.n_spins:,}, B={self.n_bonds:,}, {self.flat.dtype})"
 
 
-def _read_all(transformer: Transformer, plan: Sequence[BlockMatrix]) -> Iterator[NDArray[np.floating]]:
+def _read_all(network: Network, plan: Sequence[BlockMatrix]) -> Iterator[NDArray[np.floating]]:
     for matrix in plan:
-        yield transformer.read(matrix)
+        yield network.read(matrix)
 
 
 def _assemble(

@@ -3,7 +3,7 @@
 from spinspectra.layers.describe import describe
 from spinspectra.layers.kinds import Channels, Kind
 from spinspectra.layers.layer import Layer, read_layers
+from spinspectra.layers.network import BlockMatrix, Network
 from spinspectra.layers.recognise import recognise
-from spinspectra.layers.transformer import BlockMatrix, Transformer
 
-__all__ = ["BlockMatrix", "Channels", "Kind", "Layer", "Transformer", "describe", "read_layers", "recognise"]
+__all__ = ["BlockMatrix", "Channels", "Kind", "Layer", "Network", "describe", "read_layers", "recognise"]

@@ -66,13 +66,13 @@ def describe(source: Any, channels: Channels | None = None) -> "pd.DataFrame":
 def summarise_chain(weights: Weights) -> ChainSummary | str:
     """The chain a checkpoint makes, without reading a tensor; or, if it makes none, the reason in one line."""
     try:
-        transformer = recognise(weights)
-        matrices = transformer.block_matrices()
+        network = recognise(weights)
+        matrices = network.block_matrices()
     except (UnknownFamilyError, ChainError) as error:
         return str(error)
     return ChainSummary(
-        family=transformer.family.name,
-        n_blocks=transformer.n_blocks,
+        family=network.name,
+        n_blocks=network.n_blocks,
         n_spins=matrices[0].shape[0] + sum(matrix.shape[1] for matrix in matrices),
         n_bonds=sum(matrix.shape[0] * matrix.shape[1] for matrix in matrices),
         label_of={name: matrix.label for matrix in matrices for name in matrix.tensors},

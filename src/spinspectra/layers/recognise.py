@@ -1,57 +1,72 @@
 """Recognising the architecture family of a checkpoint from its config.json or from its tensor names alone."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from spinspectra.errors import ChainError, OptionError, UnknownFamilyError
+from spinspectra.layers.dense_stack import dense_stack
 from spinspectra.layers.families import FAMILIES, Family, Layout
+from spinspectra.layers.families.base import experts_of
+from spinspectra.layers.kinds import SCALES, nature_of
+from spinspectra.layers.network import Network
+from spinspectra.layers.settings import heads_of, model_types, n_blocks_of, settings_of
 from spinspectra.layers.transformer import Transformer
-from spinspectra.weights import Weights
+from spinspectra.weights import TensorInfo, Weights
 
-# What each prefix holds: block number -> the parts of that block, `attn.c_attn` and so on.
-Stacks = dict[str, dict[int, set[str]]]
+# The names below each block of a stack, by the block's number.
+Blocks = dict[int, set[str]]
 
 
-def recognise(weights: Weights, prefix: str | None = None) -> Transformer:
-    """Find the stack of transformer blocks in a checkpoint, reading headers only.
+def recognise(weights: Weights, prefix: str | None = None) -> Network:
+    """Find the stack of transformer blocks in a checkpoint, or its dense layers, reading headers only.
 
     The family is the one that config.json names; without a word from it, the one whose tensors are there, those
     first whose signs are among the names. Any prefix before the block names is accepted. prefix: which stack to take
-    where a file holds several, such as an encoder and a decoder, or where config.json names no known family.
+    where a file holds several, such as an encoder and a decoder, or where config.json names no known family. A
+    checkpoint that no family fits, of dense matrices alone whose sizes meet, is a plain MLP (`dense_stack`).
 
     Raises UnknownFamilyError, with the list of the known ones, if no family fits or config.json names another;
     OptionError if there is no stack under `prefix`; ChainError if a block is incomplete or missing, or holds matrices
     that its family has no place for, since a chain without them would be another network's.
     """
-    names, named = weights.names(), _model_type(weights.config)
-    known = [family for family in FAMILIES if named in family.model_types]
-    families = known or _by_signs(names)
-    found: dict[str, _Found] = {}
-    for family in families:
-        for layout in family.layouts:
-            needed = layout.qkv[:1] if known else layout.matrices
-            for stack, blocks in _find_stacks(names, layout, needed).items():
-                found.setdefault(stack, _Found(family, layout, blocks))
+    infos = {name: weights.info(name) for name in weights.names()}
+    named = model_types(weights.config)
+    known = [family for family in FAMILIES if set(named) & set(family.model_types)]
+    found = _find_all(infos, known or _by_signs(list(infos)), needs_all=not known)
+    if not found and not named and prefix is None and (stack := dense_stack(weights, infos)):
+        return stack
     if not found or (named and not known and prefix is None):
         raise _unknown(weights.source, named, found)
     chosen = _choose(found, prefix, weights.source)
-    family, layout, blocks = found[chosen]
-    _require_whole_blocks(weights, family, layout, chosen, blocks)
-    if known:
-        _require_all_blocks(weights, len(blocks))
-    return Transformer(family, layout, chosen, len(blocks), _n_heads(weights.config), weights)
+    family, layout, blocks, _cost = found[chosen]
+    _require_whole_blocks(weights.source, family, layout, chosen, blocks, infos)
+    settings = settings_of(weights.config, chosen)
+    n_blocks = n_blocks_of(settings, chosen) if known or layout.shared else None
+    if layout.shared:
+        n_blocks = _require_depth(n_blocks, len(blocks), weights.source)
+    elif n_blocks is not None and n_blocks > len(blocks):
+        raise ChainError(
+            f"{weights.source}: holds {len(blocks)} blocks and config.json says {n_blocks}; is a shard left out?"
+        )
+    parts = {number: frozenset(names) for number, names in blocks.items()}
+    depth = n_blocks if layout.shared and n_blocks else len(blocks)
+    return Transformer(depth, weights, frozenset(infos), family, layout, chosen, heads_of(settings), parts)
 
 
 class _Found(NamedTuple):
+    """A stack of blocks. cost: how many tensors its layout misses, and how many it has no place for."""
+
     family: Family
     layout: Layout
-    blocks: dict[int, set[str]]
+    blocks: Blocks
+    cost: tuple[int, int]
 
 
-def _unknown(source: str, named: str | None, found: Mapping[str, _Found]) -> UnknownFamilyError:
+def _unknown(source: str, named: list[str], found: Mapping[str, _Found]) -> UnknownFamilyError:
     known = ", ".join(family.name for family in FAMILIES)
-    said = f" (config.json says {named!r})" if named else ""
+    said = f" (config.json says {named[0]!r})" if named else ""
     alike = ", ".join(f"{stack!r} ({one.family.name})" for stack, one in found.items())
     hint = f"Tensors named alike are under {alike}: prefix= takes one of these stacks as such. " if found else ""
     return UnknownFamilyError(
@@ -71,24 +86,60 @@ def _by_signs(names: list[str]) -> list[Family]:
     return sorted(FAMILIES, key=rank)
 
 
-def _model_type(config: Mapping[str, Any] | None) -> str | None:
-    value = (config or {}).get("model_type")
-    return value if isinstance(value, str) and value else None
+def _find_all(infos: Mapping[str, TensorInfo], families: list[Family], needs_all: bool) -> dict[str, _Found]:
+    """Under each prefix the layout that fits it best; of equals the first.
 
-
-def _find_stacks(names: list[str], layout: Layout, needed: Sequence[str]) -> Stacks:
-    """Everything under the layout's block names, for those prefixes where some block has each of `needed`.
-
-    Without a word from config.json the layout needs all its matrices, or Llama, which shares three names with
-    OPT, would pass for an OPT with tensors missing.
+    Without a word from config.json a layout needs all its matrices in some block, or a family that shares three names
+    with another would pass for it with tensors missing.
     """
-    number = re.escape(layout.block).replace(re.escape("{i}"), r"(?P<block>\d{1,9})")
-    pattern = re.compile(rf"(?P<prefix>(?:.*\.)?){number}(?P<part>.+)\.weight")
-    stacks: Stacks = {}
+    found: dict[str, _Found] = {}
+    seen: dict[str, dict[str, Blocks]] = {}
+    for family in families:
+        for layout in family.layouts:
+            if layout.block not in seen:
+                seen[layout.block] = _under(layout.block, list(infos))
+            for stack, blocks in seen[layout.block].items():
+                missing = len(layout.needs(set().union(*blocks.values())))
+                if missing and (needs_all or not any(layout.qkv[0] in parts for parts in blocks.values())):
+                    continue
+                cost = missing, sum(1 for _name in _misfits(layout, stack, blocks, infos))
+                if stack not in found or cost < found[stack].cost:
+                    found[stack] = _Found(family, layout, blocks, cost)
+    return found
+
+
+def _under(block: str, names: list[str]) -> dict[str, Blocks]:
+    """By prefix and block number, all that stands under a layout's block names."""
+    number = re.escape(block).replace(re.escape("{i}"), r"(?P<block>\d{1,9})")
+    pattern = re.compile(rf"(?P<prefix>(?:.*\.)?){number}(?P<part>.+)", re.DOTALL)
+    stacks: dict[str, Blocks] = {}
     for name in names:
         if match := pattern.fullmatch(name):
             stacks.setdefault(match["prefix"], {}).setdefault(int(match["block"]), set()).add(match["part"])
-    return {prefix: blocks for prefix, blocks in stacks.items() if set(needed) <= set().union(*blocks.values())}
+    return stacks
+
+
+def _misfits(layout: Layout, prefix: str, blocks: Blocks, infos: Mapping[str, TensorInfo]) -> Iterator[str]:
+    """Matrices of the blocks that the layout has no place for, by their whole names."""
+    for block, parts in sorted(blocks.items()):
+        stem = prefix + layout.block.format(i=block)
+        for part in sorted(parts.difference(_placed(layout, parts))):
+            name = stem + part
+            is_scale = part.endswith(SCALES)
+            if nature_of(name, infos).n_matrices and not is_scale and not _is_left_out(layout, part):
+                yield name
+
+
+def _placed(layout: Layout, parts: set[str]) -> set[str]:
+    """The parts of a block that the layout makes its matrices of."""
+    placed = {*layout.qkv, layout.proj}
+    for name in (name for mlp in layout.mlps for name in mlp.tensors):
+        placed |= {name.format(e=number) for number in experts_of(name, parts)} if "{e}" in name else {name}
+    return placed
+
+
+def _is_left_out(layout: Layout, part: str) -> bool:
+    return any(fnmatchcase(part, pattern) for pattern in layout.left_out)
 
 
 def _choose(found: Mapping[str, object], prefix: str | None, source: str) -> str:
@@ -101,38 +152,38 @@ def _choose(found: Mapping[str, object], prefix: str | None, source: str) -> str
 
 
 def _require_whole_blocks(
-    weights: Weights, family: Family, layout: Layout, prefix: str, blocks: dict[int, set[str]]
+    source: str, family: Family, layout: Layout, prefix: str, blocks: Blocks, infos: Mapping[str, TensorInfo]
 ) -> None:
     """Blocks 0 .. L-1 are all there, each with the layout's matrices and no other matrix."""
     for expected, block in enumerate(sorted(blocks)):
         if block != expected:
-            raise ChainError(f"{weights.source}: block {expected} is missing under {prefix!r}; is a shard left out?")
+            raise ChainError(f"{source}: block {expected} is missing under {prefix!r}; is a shard left out?")
         stem = prefix + layout.block.format(i=block)
-        for part in layout.matrices:
-            if part not in blocks[block]:
-                raise ChainError(f"{weights.source}: {stem}{part}.weight is missing; {family.name} needs it")
-        for part in sorted(blocks[block].difference(layout.matrices)):
-            if len(weights.info(f"{stem}{part}.weight").shape) >= 2:
-                raise ChainError(
-                    f"{weights.source}: {stem}{part}.weight has no place in a {family.name} block; this is another "
-                    "architecture, build its chain with IsingChain.from_matrices"
-                )
+        for part in layout.needs(blocks[block]):
+            raise ChainError(f"{source}: {stem}{part} is missing; {family.name} needs it")
+        _require_whole_experts(source, layout, stem, blocks[block])
+    for name in _misfits(layout, prefix, blocks, infos):
+        raise ChainError(
+            f"{source}: {name} has no place in a {family.name} block; this is another architecture, build its chain "
+            "with IsingChain.from_matrices"
+        )
 
 
-def _require_all_blocks(weights: Weights, n_blocks: int) -> None:
-    """As many blocks as config.json says, or a missing last shard would pass for a shorter network."""
-    said = _count(weights.config, "num_hidden_layers", "n_layer")
-    if said is not None and said > n_blocks:
-        raise ChainError(f"{weights.source}: holds {n_blocks} blocks and config.json says {said}; is a shard left out?")
+def _require_whole_experts(source: str, layout: Layout, stem: str, parts: set[str]) -> None:
+    """Experts are numbered without a gap, and each has all its tensors."""
+    for mlp in (mlp for mlp in layout.mlps if "{e}" in mlp.fc2):
+        numbers = {name: experts_of(name, parts) for name in mlp.tensors}
+        n_experts = 1 + max((max(found) for found in numbers.values() if found), default=-1)
+        for name, found in numbers.items():
+            if gap := sorted(set(range(n_experts)).difference(found))[:1]:
+                raise ChainError(f"{source}: {stem}{name.format(e=gap[0])} is missing; is a shard left out?")
 
 
-def _n_heads(config: Mapping[str, Any] | None) -> int | None:
-    return _count(config, "n_head", "num_attention_heads")
-
-
-def _count(config: Mapping[str, Any] | None, *keys: str) -> int | None:
-    for key in keys:
-        value = (config or {}).get(key)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    return None
+def _require_depth(n_blocks: int | None, stored: int, source: str) -> int:
+    if n_blocks is None or n_blocks < stored or n_blocks % stored:
+        said = "is in no tensor" if n_blocks is None else f"cannot be {n_blocks}"
+        raise ChainError(
+            f"{source}: one block is used again and again, {stored} on disk, and how often {said}; put the model's "
+            "config.json beside the file, or pass open_weights(..., config={'num_hidden_layers': ...})"
+        )
+    return n_blocks

@@ -1,131 +1,105 @@
 """From a checkpoint to the matrices of its transformer blocks, in the order a layered chain takes them.
 
-Every block gives four matrices, input x output: qkv = W_Q + W_K + W_V, proj, fc1, fc2 (arXiv 2209.08678).
-Biases, norms, embeddings, heads and positional tables are left out.
+Every block gives four matrices, input x output: qkv = W_Q + W_K + W_V, proj, fc1, fc2 (arXiv 2209.08678). Biases,
+norms, embeddings, heads and positional tables are left out. Beyond the paper, our choices: where attention and MLP both
+read the block's input (GPT-J, GPT-NeoX, Falcon, Phi), they follow one another all the same; cross-attention of a
+decoder, which would couple it to another chain, is left out; hidden units of experts are all nodes, whatever a router
+would choose; ALBERT's one block stands at every depth.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from math import prod
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spinspectra.errors import ChainError, NonFiniteError, OptionError
+from spinspectra.errors import ChainError
+from spinspectra.layers.composition import Piece, Stored, Way
 from spinspectra.layers.families import Family, Layout
-from spinspectra.layers.fusion import add, fused_shape
-from spinspectra.layers.kinds import SCALES
-from spinspectra.weights import Weights
-from spinspectra.weights.dtypes import stored_bits
+from spinspectra.layers.families.base import Mlp, experts_of
+from spinspectra.layers.heads import attention_piece
+from spinspectra.layers.network import BlockMatrix, Network
+from spinspectra.layers.settings import Heads
+from spinspectra.text import shown
 
-ROLES = ("qkv", "proj", "fc1", "fc2")
-
-
-@dataclass(frozen=True, slots=True)
-class BlockMatrix:
-    """One matrix of the chain, not yet read: its label (`3.fc1`), its tensors, its shape input x output."""
-
-    label: str
-    tensors: tuple[str, ...]
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
+Side = Literal["out", "in"]
 
 
 @dataclass(frozen=True, slots=True)
-class Transformer:
+class Transformer(Network):
     """A checkpoint recognised as a stack of transformer blocks; no tensor has been read.
 
-    prefix: what stands before the block names (`bert.`, `transformer.`, or nothing). n_blocks: how many
-    blocks the file holds. n_heads: from config.json, None if unknown and not needed.
+    prefix: what stands before the block names (`bert.`, `transformer.`, or nothing). heads: from config.json, as far
+    as it says. parts: of each block on disk the names below it; fewer than n_blocks where blocks share them.
     """
 
     family: Family
     layout: Layout
     prefix: str
-    n_blocks: int
-    n_heads: int | None
-    weights: Weights
+    heads: Heads
+    parts: Mapping[int, frozenset[str]]
 
-    def block_matrices(self, blocks: int | None = None) -> list[BlockMatrix]:
-        """The matrices of the first `blocks` blocks (default all), in chain order, from the headers alone.
+    @property
+    def name(self) -> str:
+        return self.family.name
 
-        Raises OptionError if there are fewer blocks, ChainError if shapes do not fit one another.
-        """
-        if blocks is None:
-            blocks = self.n_blocks
-        if isinstance(blocks, bool) or not isinstance(blocks, int | np.integer) or not 1 <= blocks <= self.n_blocks:
-            raise OptionError(
-                f"blocks={blocks}: {self.weights.source} has {self.n_blocks} blocks; give 1 to {self.n_blocks}"
-            )
-        self._require_unquantised(blocks)
-        matrices = [self._matrix(block, role) for block in range(blocks) for role in ROLES]
-        for before, after in pairwise(matrices):
-            if before.shape[1] != after.shape[0]:
-                raise ChainError(
-                    f"{self.weights.source}: {' + '.join(before.tensors)} ends in {before.shape[1]} nodes and "
-                    f"{' + '.join(after.tensors)} starts from {after.shape[0]}; the file does not fit "
-                    f"{self.family.name}"
-                )
-        return matrices
+    def matrices_of(self, block: int) -> list[BlockMatrix]:
+        on_disk = block * len(self.parts) // self.n_blocks  # blocks that share theirs come in runs of equal length
+        stem = self.prefix + self.layout.block.format(i=on_disk)
+        proj = self._single(stem + self.layout.proj, self.layout.stored, "out")
+        names = tuple(stem + name for name in self.layout.qkv)
+        sizes = self.layout.fusion, self.layout.stored, self.heads
+        qkv = attention_piece(self.weights, names, *sizes, n_query=proj.shape[1])
+        mlps = [(mlp, stem, number) for mlp in self.layout.mlps for number in _numbers(mlp, self.parts[on_disk])]
+        return [
+            self._matrix(f"{block}.qkv", [qkv], "out"),
+            self._matrix(f"{block}.proj", [proj], "out"),
+            self._matrix(f"{block}.fc1", [self._hidden(*one) for one in mlps], "out"),
+            self._matrix(f"{block}.fc2", [self._back(*one) for one in mlps], "in"),
+        ]
 
-    def read(self, matrix: BlockMatrix) -> NDArray[np.floating]:
-        """The values of one matrix, input x output, in its dtype (the transpose is a view).
+    def _hidden(self, mlp: Mlp, stem: str, expert: int) -> Piece:
+        """What maps the inputs to these hidden units: one tensor, or gate + values."""
+        names = tuple(stem + name.format(e=expert) for name in mlp.fc1)
+        if len(names) == 1 and mlp.gate == "separate":
+            return self._single(names[0], mlp.stored, "out", mlp.stacked)
+        shapes = [self._shape(name, mlp.stored, mlp.stacked) for name in names]
+        found = ", ".join(f"{shown(name)} {self.weights.info(name).shape}" for name in names)
+        if len(set(shapes)) != 1:
+            raise ChainError(f"{self.weights.source}: gate and values differ in shape, so they do not add: {found}")
+        *experts, n_out, n_in = shapes[0]
+        if mlp.gate == "separate":
+            return Piece(names, "sum", (prod(experts) * n_out, n_in), mlp.stored)
+        if n_out % 2:
+            raise ChainError(f"{self.weights.source}: {found} cannot be gate and values, its outputs are odd")
+        way: Way = mlp.gate
+        return Piece(names, way, (prod(experts) * n_out // 2, n_in), mlp.stored)
 
-        Raises NonFiniteError, naming file and tensor, if a value is NaN or infinite.
-        """
-        tensors = [self.read_stored(name) for name in matrix.tensors]
-        is_sum = matrix.label.endswith("qkv")
-        values: NDArray[np.floating] = add(self.layout.fusion, tensors, self.n_heads) if is_sum else tensors[0]
-        with np.errstate(over="ignore"):
-            values = values.astype(matrix.dtype, copy=False)
-        if is_sum:
-            _require_finite(values, self.weights.source, "the sum of " + ", ".join(matrix.tensors))
-        return values.T if self.layout.stored == "out_in" else values
+    def _back(self, mlp: Mlp, stem: str, expert: int) -> Piece:
+        return self._single(stem + mlp.fc2.format(e=expert), mlp.stored, "in", mlp.stacked)
 
-    def _require_unquantised(self, blocks: int) -> None:
-        """Refuse the codes of a quantised checkpoint, which are not the weights the network computes with."""
-        there = set(self.weights.names())
-        for name in (name for block in range(blocks) for role in ROLES for name in self._tensors(block, role)):
-            dtype = self.weights.info(name).dtype
-            scale = next((name + suffix for suffix in SCALES if name + suffix in there), None)
-            if dtype.kind in "iub" or stored_bits(dtype) < 8 or scale:
-                said = f"with its scale in {scale}" if scale else "which are codes, not weights"
-                raise ChainError(
-                    f"{self.weights.source}: {name} is stored as {dtype}, {said}; dequantise the checkpoint first"
-                )
+    def _single(self, name: str, stored: Stored, along: Side, stacked: bool = False) -> Piece:
+        *experts, n_out, n_in = self._shape(name, stored, stacked)
+        shape = (prod(experts) * n_out, n_in) if along == "out" else (n_out, prod(experts) * n_in)
+        return Piece((name,), "one", shape, stored, along=along)
 
-    def _tensors(self, block: int, role: str) -> tuple[str, ...]:
-        parts = self.layout.qkv if role == "qkv" else (getattr(self.layout, role),)
-        stem = self.prefix + self.layout.block.format(i=block)
-        return tuple(f"{stem}{part}.weight" for part in parts)
+    def _shape(self, name: str, stored: Stored, stacked: bool) -> tuple[int, ...]:
+        """Outputs x inputs, before them the number of experts where the tensor holds them all."""
+        shape = self.weights.info(name).shape
+        if len(shape) != (3 if stacked else 2):
+            needed = "a stack of matrices, one an expert" if stacked else "a matrix"
+            raise ChainError(f"{self.weights.source}: {shown(name)} has shape {shape}, the chain needs {needed}")
+        if 0 in shape:
+            raise ChainError(f"{self.weights.source}: {shown(name)} has shape {shape}, a layer without nodes")
+        return (*shape[:-2], shape[-1], shape[-2]) if stored == "in_out" else shape
 
-    def _matrix(self, block: int, role: str) -> BlockMatrix:
-        names = self._tensors(block, role)
-        infos = [self.weights.info(name) for name in names]
-        shapes = [info.shape for info in infos]
-        if role == "qkv":
-            rows, columns = fused_shape(self.layout.fusion, names, shapes, self.n_heads, self.weights.source)
-        elif len(shapes[0]) == 2:
-            rows, columns = shapes[0]
-        else:
-            raise ChainError(f"{self.weights.source}: {names[0]} has shape {shapes[0]}, the chain needs a matrix")
-        if rows == 0 or columns == 0:
-            raise ChainError(f"{self.weights.source}: {names[0]} has shape {shapes[0]}, a layer without nodes")
-        wide = any(info.dtype == np.float64 for info in infos)
-        shape = (columns, rows) if self.layout.stored == "out_in" else (rows, columns)
-        return BlockMatrix(f"{block}.{role}", names, shape, np.dtype(np.float64 if wide else np.float32))
-
-    def read_stored(self, name: str) -> NDArray[np.floating]:
-        """A tensor as it is stored, float32 or float64. Raises NonFiniteError as `read` does."""
-        values = self.weights.read(name)
-        _require_finite(values, self.weights.info(name).file, name)
-        return values
+    def _matrix(self, label: str, pieces: list[Piece], side: Side) -> BlockMatrix:
+        dtype = self.dtype_of(tuple(name for piece in pieces for name in piece.tensors))
+        return BlockMatrix(label, tuple(pieces), side, dtype)
 
 
-def _require_finite(values: NDArray[np.floating], source: str, name: str) -> None:
-    bad = values.size - int(np.count_nonzero(np.isfinite(values)))
-    if bad:
-        kind = "NaN" if np.isnan(values).any() else "infinite"
-        raise NonFiniteError(
-            f"{source}: {name} has {bad} {kind} values in {values.size}; fetch the file again or leave that block out"
-        )
+
+def _numbers(mlp: Mlp, parts: frozenset[str]) -> list[int]:
+    """The experts of these hidden units that a block has; one number, which no name needs, where it is no expert's."""
+    if "{e}" in mlp.fc1[0]:
+        return experts_of(mlp.fc1[0], parts)
+    return [0] if mlp.fc1[0] in parts else []

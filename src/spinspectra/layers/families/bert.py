@@ -1,6 +1,6 @@
 """BERT, and the encoders that keep its names."""
 
-from spinspectra.layers.families.base import Family, Layout
+from spinspectra.layers.families.base import Family, Layout, Mlp
 
 BERT = Family(
     name="BERT",
@@ -8,10 +8,10 @@ BERT = Family(
     layouts=(
         Layout(
             block="encoder.layer.{i}.",
-            qkv=("attention.self.query", "attention.self.key", "attention.self.value"),
-            proj="attention.output.dense",
-            fc1="intermediate.dense",
-            fc2="output.dense",
+            qkv=("attention.self.query.weight", "attention.self.key.weight", "attention.self.value.weight"),
+            proj="attention.output.dense.weight",
+            left_out=("crossattention.*",),
+            mlps=(Mlp(("intermediate.dense.weight",), "output.dense.weight"),),
         ),
     ),
 )

@@ -1,6 +1,6 @@
 """BLOOM: query, key and value fused per head, rows [head, (q, k, v), head_dim]; the head count is in config.json."""
 
-from spinspectra.layers.families.base import Family, Layout
+from spinspectra.layers.families.base import Family, Layout, Mlp
 
 BLOOM = Family(
     name="BLOOM",
@@ -8,11 +8,10 @@ BLOOM = Family(
     layouts=(
         Layout(
             block="h.{i}.",
-            qkv=("self_attention.query_key_value",),
-            proj="self_attention.dense",
-            fc1="mlp.dense_h_to_4h",
-            fc2="mlp.dense_4h_to_h",
-            fusion="heads",
+            qkv=("self_attention.query_key_value.weight",),
+            proj="self_attention.dense.weight",
+            mlps=(Mlp(("mlp.dense_h_to_4h.weight",), "mlp.dense_4h_to_h.weight"),),
+            fusion="groups",
         ),
     ),
 )

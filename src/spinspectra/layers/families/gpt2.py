@@ -1,6 +1,6 @@
 """GPT-2: Conv1D keeps input x output, and one matrix holds [q | k | v] by columns."""
 
-from spinspectra.layers.families.base import Family, Layout
+from spinspectra.layers.families.base import Family, Layout, Mlp
 
 GPT2 = Family(
     name="GPT-2",
@@ -8,11 +8,10 @@ GPT2 = Family(
     layouts=(
         Layout(
             block="h.{i}.",
-            qkv=("attn.c_attn",),
-            proj="attn.c_proj",
-            fc1="mlp.c_fc",
-            fc2="mlp.c_proj",
-            fusion="columns",
+            qkv=("attn.c_attn.weight",),
+            proj="attn.c_proj.weight",
+            mlps=(Mlp(("mlp.c_fc.weight",), "mlp.c_proj.weight", stored="in_out"),),
+            fusion="rows",
             stored="in_out",
         ),
     ),

@@ -1,6 +1,6 @@
 """OPT: separate query, key and value; decoder layers only."""
 
-from spinspectra.layers.families.base import Family, Layout
+from spinspectra.layers.families.base import Family, Layout, Mlp
 
 OPT = Family(
     name="OPT",
@@ -8,10 +8,9 @@ OPT = Family(
     layouts=(
         Layout(
             block="layers.{i}.",
-            qkv=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-            proj="self_attn.out_proj",
-            fc1="fc1",
-            fc2="fc2",
+            qkv=("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"),
+            proj="self_attn.out_proj.weight",
+            mlps=(Mlp(("fc1.weight",), "fc2.weight"),),
         ),
     ),
 )

@@ -1,0 +1,58 @@
+"""Plain MLPs: a checkpoint of dense matrices alone, each of which ends where the next one starts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from spinspectra.layers.composition import Piece, Stored
+from spinspectra.layers.kinds import nature_of
+from spinspectra.layers.layer import natural_key
+from spinspectra.layers.network import BlockMatrix, Network
+from spinspectra.weights import TensorInfo, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class DenseStack(Network):
+    """Dense layers in their order, each a block of its own. stored: orientation of all of them on disk."""
+
+    layers: tuple[str, ...]
+    stored: Stored
+
+    @property
+    def name(self) -> str:
+        return "MLP"
+
+    def matrices_of(self, block: int) -> list[BlockMatrix]:
+        name = self.layers[block]
+        shape = _out_in(self.weights.info(name), self.stored)
+        return [BlockMatrix(f"{block}.dense", (Piece((name,), "one", shape, self.stored),), "out", self.dtype_of((name,)))]
+
+
+def dense_stack(weights: Weights, infos: Mapping[str, TensorInfo]) -> DenseStack | None:
+    """The dense layers of a checkpoint that holds no other matrix and whose sizes meet; None for any other.
+
+    Their order is that of the file, or else the natural one of their names; their orientation that of torch, or else
+    input x output, as Keras has it, whichever makes sizes meet first. Keras's own layers and names (`kernel`) are
+    taken as input x output at once. Where all sides are alike, nothing but this rule tells.
+    """
+    natures = {name: nature_of(name, infos) for name in infos}
+    matrices = [name for name, nature in natures.items() if nature.n_matrices]
+    if len(matrices) < 2 or any(natures[name].kind != "dense" for name in matrices):
+        return None
+    keras = all(infos[name].module in ("Dense", "EinsumDense") or name.endswith("kernel") for name in matrices)
+    orientations: tuple[Stored, ...] = ("in_out",) if keras else ("out_in", "in_out")
+    for stored in orientations:
+        for order in (matrices, sorted(matrices, key=natural_key)):
+            if _meet([infos[name] for name in order], stored):
+                return DenseStack(len(order), weights, frozenset(infos), tuple(order), stored)
+    return None
+
+
+def _meet(infos: Sequence[TensorInfo], stored: Stored) -> bool:
+    shapes = [_out_in(info, stored) for info in infos]
+    return all(before[0] == after[1] for before, after in pairwise(shapes))
+
+
+def _out_in(info: TensorInfo, stored: Stored) -> tuple[int, int]:
+    rows, columns = info.shape
+    return (columns, rows) if stored == "in_out" else (rows, columns)
