@@ -54,6 +54,7 @@ _HOMES = {
     "study_blocks": "spinspectra.studies.blocks",
     "study_fraction": "spinspectra.studies.fraction",
     "study_accuracy": "spinspectra.studies.accuracy",
+    "compare": "spinspectra.studies.layer_by_layer",
     "compare_models": "spinspectra.studies.comparison",
     "measure_model": "spinspectra.studies.measures",
     "rank_correlation": "spinspectra.studies.rank_correlation",
@@ -105,6 +106,7 @@ __all__ = [
     "study_blocks",
     "study_fraction",
     "study_accuracy",
+    "compare",
     "compare_models",
     "measure_model",
     "rank_correlation",
@@ -167,6 +169,7 @@ if TYPE_CHECKING:
     from spinspectra.studies.blocks import study_blocks
     from spinspectra.studies.comparison import compare_models
     from spinspectra.studies.fraction import study_fraction
+    from spinspectra.studies.layer_by_layer import compare
     from spinspectra.studies.measures import measure_model
     from spinspectra.studies.rank_correlation import rank_correlation
     from spinspectra.weights import (

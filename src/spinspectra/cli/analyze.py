@@ -2,20 +2,18 @@
 
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from spinspectra.cli.frames import check_output, write_frame
 from spinspectra.cli.output import cell, console, layers_bar, print_json, require_writable, signed, table
+from spinspectra.cli.source import Source, id_or_name
 from spinspectra.errors import OptionError
-from spinspectra.files import whole_file
 from spinspectra.spectra.analyze import analyze, summarize
 from spinspectra.spectra.columns import OVER_TRAINED_BELOW
 from spinspectra.spectra.effective_space import UNDER_TRAINED_ABOVE
-from spinspectra.weights import Weights, adapter_products, difference, is_adapter, merge_adapter, open_weights
 
 _CHOICES = {
     "fit": ("PL", "TPL", "E_TPL"),
@@ -24,34 +22,6 @@ _CHOICES = {
     "channels": ("first", "last", None),
 }
 
-_WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
-    ".csv": lambda details, path: details.to_csv(path, index=False),
-    ".json": lambda details, path: details.to_json(path, orient="records", indent=2),
-    ".parquet": lambda details, path: details.to_parquet(path, index=False),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is analysed: a model, or its difference from a base, or a model with an adapter merged.
-
-    A model that is itself an adapter's folder stands for its products alone.
-    """
-
-    model: str
-    base: str | None
-    adapter: str | None
-
-    def open(self) -> Weights:
-        """Raises OptionError if both a base and an adapter are given, and what opening them raises."""
-        if self.base is not None and self.adapter is not None:
-            raise OptionError("--base and --adapter: give one of them")
-        if self.adapter is not None:
-            return merge_adapter(self.model, self.adapter)
-        if self.base is not None:
-            return difference(self.model, self.base)
-        return adapter_products(self.model) if is_adapter(self.model) else open_weights(self.model)
-
 
 def run(source: Source, options: dict[str, Any], output: Path | None, plots: Path | None, as_json: bool) -> None:
     for name, known in _CHOICES.items():
@@ -59,15 +29,15 @@ def run(source: Source, options: dict[str, Any], output: Path | None, plots: Pat
             said = ", ".join(one for one in known if one is not None)
             raise OptionError(f"--{name.replace('_', '-')} {options[name]}: give one of {said}")
     if output is not None:
-        _check_output(output)
+        check_output(output)
     if plots is not None:
         require_writable(plots)
-    options = options | {"layers": [_id_or_name(one) for one in options["layers"] or []] or None}
+    options = options | {"layers": [id_or_name(one) for one in options["layers"] or []] or None}
     weights = source.open()
     with layers_bar("analyzing") as tell:
         details = analyze(weights, **options, progress=tell)
     if output is not None:
-        _write(details, output)
+        write_frame(details, output)
     drawn = 0
     if plots is not None:
         from spinspectra.plots import save_figures
@@ -82,28 +52,6 @@ def run(source: Source, options: dict[str, Any], output: Path | None, plots: Pat
         _show(weights.source, details, output)
         if plots is not None:
             console().print(f"  {drawn} figures written to {plots}", markup=False)
-
-
-def _id_or_name(text: str) -> int | str:
-    return int(text) if text.removeprefix("-").isdecimal() else text
-
-
-def _check_output(output: Path) -> None:
-    if output.suffix not in _WRITERS:
-        raise OptionError(f"-o {output}: the name must end in {', '.join(_WRITERS)}")
-    if output.suffix == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError:
-            raise OptionError(f"-o {output}: Parquet needs pyarrow; pip install pyarrow, or write .csv") from None
-    require_writable(output.absolute().parent)
-
-
-def _write(details: pd.DataFrame, output: Path) -> None:
-    """Whole, so the old file stays until the new one is."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(output) as part:
-        _WRITERS[output.suffix](details, part)
 
 
 def _show(model: str, details: pd.DataFrame, output: Path | None) -> None:

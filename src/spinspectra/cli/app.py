@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from spinspectra import __version__
+from spinspectra.cli import compare
 from spinspectra.cli.options import (
     LARGEST_SEED,
     MOST_BINS,
@@ -17,6 +18,7 @@ from spinspectra.cli.options import (
     MOST_RESTARTS,
     MOST_RUNS,
     MOST_SWEEPS,
+    Adapter,
     Json,
     Model,
     Prefix,
@@ -56,12 +58,14 @@ def _options(
 def describe(
     model: Model,
     every: Annotated[bool, typer.Option("--all", help="One line a tensor instead of one a kind of block.")] = False,
+    adapter: Adapter = None,
     as_json: Json = False,
 ) -> None:
     """What is in a checkpoint: tensors, kinds, shapes, architecture family, Ising chain."""
     from spinspectra.cli.describe import run
+    from spinspectra.cli.source import Source
 
-    run(model, every, as_json)
+    run(Source(model, adapter=adapter), every, as_json)
 
 
 @app.command()
@@ -100,16 +104,15 @@ def analyze(
     base: Annotated[
         str | None, typer.Option(help="Analyse what MODEL changed of this one: their difference.", show_default=False)
     ] = None,
-    adapter: Annotated[
-        str | None, typer.Option(help="A LoRA adapter's folder: analyse MODEL with it merged.", show_default=False)
-    ] = None,
+    adapter: Adapter = None,
     seed: Annotated[int, typer.Option(help="Behind all randomised columns.", min=0, max=LARGEST_SEED)] = 0,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="All columns, .csv, .parquet or .json.")] = None,
     plots: Annotated[Path | None, typer.Option("--plots", help="Folder for the figures of every layer.")] = None,
     as_json: Json = False,
 ) -> None:
     """Every layer's eigenvalue spectrum: power-law alpha, norms, ranks, and what they say of the layer."""
-    from spinspectra.cli.analyze import Source, run
+    from spinspectra.cli.analyze import run
+    from spinspectra.cli.source import Source
 
     options = {
         "fit": fit,
@@ -137,6 +140,7 @@ def ground(
     shuffled: Annotated[bool, typer.Option("--shuffled", help="Also for the same weights shuffled.")] = False,
     blocks: Annotated[int | None, typer.Option(help="Only the first so many blocks.", show_default="all")] = None,
     prefix: Prefix = None,
+    adapter: Adapter = None,
     sweeps: Annotated[
         int, typer.Option(help="Cooling sweeps over all spins; 0 only quenches.", min=0, max=MOST_SWEEPS)
     ] = 1000,
@@ -150,9 +154,19 @@ def ground(
 ) -> None:
     """Lowest energy of the network as an Ising model, between what a search finds and what can be proved."""
     from spinspectra.cli.ground import run
+    from spinspectra.cli.source import Source
     from spinspectra.studies.ground import Search
 
-    run(model, blocks, prefix, Search(sweeps, restarts, seed), shuffled, bounds, output, as_json)
+    run(
+        Source(model, adapter=adapter),
+        blocks,
+        prefix,
+        Search(sweeps, restarts, seed),
+        shuffled,
+        bounds,
+        output,
+        as_json,
+    )
 
 
 @app.command()
@@ -162,6 +176,7 @@ def dos(
     method: Annotated[str, typer.Option(help="tempering, or wang-landau: far slower, independent.")] = "tempering",
     blocks: Annotated[int | None, typer.Option(help="Only the first so many blocks.", show_default="all")] = None,
     prefix: Prefix = None,
+    adapter: Adapter = None,
     bins: Annotated[int, typer.Option(help="Energy bins from the lowest energy to 0.", min=2, max=MOST_BINS)] = 2000,
     sweeps: Annotated[
         int | None, typer.Option(help="Tempering: recorded sweeps a run.", min=8, max=MOST_SWEEPS, show_default="1000")
@@ -198,6 +213,7 @@ def dos(
 ) -> None:
     """Density of states of the network as an Ising model: its range of energies, its critical temperature."""
     from spinspectra.cli.dos import Files, run, sampling_of
+    from spinspectra.cli.source import Source
 
     options = {
         "sweeps": sweeps,
@@ -209,7 +225,8 @@ def dos(
         "checkpoint_every": checkpoint_every,
     }
     files = Files(checkpoint, resume, output, plot)
-    run(model, blocks, prefix, sampling_of(method, bins, seed, options), shuffled, workers, files, as_json)
+    sampling = sampling_of(method, bins, seed, options)
+    run(Source(model, adapter=adapter), blocks, prefix, sampling, shuffled, workers, files, as_json)
 
 
 @app.command()
@@ -247,6 +264,7 @@ def demo() -> None:
     run()
 
 
+app.command("compare")(compare.command)
 app.add_typer(study, name="study")
 
 

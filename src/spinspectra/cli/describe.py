@@ -4,19 +4,24 @@ import re
 
 import pandas as pd
 
-from spinspectra.cli.output import cell, console, print_json, table
+from spinspectra.cli.output import cell, console, duration, print_json, table
+from spinspectra.cli.source import Source
+from spinspectra.layers import read_layers
 from spinspectra.layers.describe import ChainSummary, describe, summarise_chain
-from spinspectra.weights import open_weights
+from spinspectra.layers.selection import MIN_EVALS, why_skipped
+from spinspectra.studies.cost import Cost, Machine, cost_of_analysis, cost_of_density, cost_of_ground, this_machine
+from spinspectra.weights import Weights
 
 _BLOCK_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")  # a whole part of a dotted name
 
 
-def run(model: str, every: bool, as_json: bool) -> None:
-    weights = open_weights(model)
+def run(source: Source, every: bool, as_json: bool) -> None:
+    weights = source.open()
     rows = describe(weights)
     chain = summarise_chain(weights)
     if as_json:
-        print_json(_as_json(weights.source, rows, chain))
+        costs = _costs(weights, chain, this_machine())
+        print_json(_as_json(weights.source, rows, chain, costs))
         return
     out = console()
     shown = rows.assign(count=1) if every else _grouped(rows)
@@ -48,6 +53,21 @@ def run(model: str, every: bool, as_json: bool) -> None:
         )
     else:
         out.print(f"  No Ising chain: {chain}", markup=False)
+    machine = this_machine()
+    out.print(f"\n  On this machine ({machine.cores} core{'s' * (machine.cores > 1)}), roughly:")
+    for command, cost in _costs(weights, chain, machine).items():
+        memory = f"{cost.n_bytes / 1e9:,.1f} GB"
+        too_much = f", more than the {machine.memory / 1e9:,.0f} GB here" if 0 < machine.memory < cost.n_bytes else ""
+        out.print(f"    {command:<8} {duration(cost.seconds):>10}   {memory}{too_much}")
+
+
+def _costs(weights: Weights, chain: ChainSummary | str, machine: Machine) -> dict[str, Cost]:
+    """What each command would take with its defaults; those that cannot be run are left out."""
+    layers = [layer for layer in read_layers(weights) if not why_skipped(layer, MIN_EVALS, None)]
+    costs = {"analyze": cost_of_analysis(layers, machine)} if layers else {}
+    if isinstance(chain, ChainSummary):
+        costs |= {"ground": cost_of_ground(chain, machine), "dos": cost_of_density(chain, machine)}
+    return costs
 
 
 def _left_out(rows: pd.DataFrame) -> list[str]:
@@ -69,7 +89,7 @@ def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
     return made.rename(columns={"role": "chain"})
 
 
-def _as_json(source: str, rows: pd.DataFrame, chain: ChainSummary | str) -> dict[str, object]:
+def _as_json(source: str, rows: pd.DataFrame, chain: ChainSummary | str, costs: dict[str, Cost]) -> dict[str, object]:
     made: dict[str, object] = {"source": source, "chain": None, "no_chain_because": None}
     if isinstance(chain, ChainSummary):
         made["chain"] = {
@@ -80,4 +100,5 @@ def _as_json(source: str, rows: pd.DataFrame, chain: ChainSummary | str) -> dict
         }
     else:
         made["no_chain_because"] = chain
+    made["costs"] = {command: {"seconds": cost.seconds, "bytes": cost.n_bytes} for command, cost in costs.items()}
     return made | {"layers": rows.to_dict(orient="records")}

@@ -12,6 +12,7 @@ from spinspectra.cli.heat import plus_minus
 from spinspectra.cli.interrupted import how_to_go_on
 from spinspectra.cli.output import console, number_or_none, print_json, require_file, signed, table
 from spinspectra.cli.sampling_bar import sampling_bar
+from spinspectra.cli.source import Source
 from spinspectra.errors import DoubtWarning, OptionError
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.sampling import Method, options_of
@@ -33,7 +34,7 @@ class Files:
 
 
 def run(
-    model: str,
+    source: Source,
     blocks: int | None,
     prefix: str | None,
     sampling: Sampling,
@@ -43,7 +44,7 @@ def run(
     as_json: bool,
 ) -> None:
     _check(files, shuffled)
-    chain = IsingChain.from_weights(model, blocks, prefix)
+    chain = IsingChain.from_weights(source.open(), blocks, prefix)
     chains = {"trained": chain}
     if shuffled:
         chains["shuffled"] = shuffled_twin(chain, Search(seed=sampling.seed))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spinspectra.cli.output import console, print_json, require_writable, rounded_up, signed, sweeps_bar, table
+from spinspectra.cli.source import Source
 from spinspectra.errors import OptionError
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.spins import SPIN_FILE, save_spins
@@ -13,7 +14,7 @@ from spinspectra.studies.ground import GroundResult, Search, find_ground, shuffl
 
 
 def run(
-    model: str,
+    source: Source,
     blocks: int | None,
     prefix: str | None,
     search: Search,
@@ -25,7 +26,7 @@ def run(
     if output is not None:
         require_writable(output)
         _require_own(output)
-    chain = IsingChain.from_weights(model, blocks, prefix)
+    chain = IsingChain.from_weights(source.open(), blocks, prefix)
     found = {"trained": _search(chain, search, bounds, "trained")}
     if shuffled:
         found["shuffled"] = _search(shuffled_twin(chain, search), search, bounds, "shuffled")

@@ -7,6 +7,9 @@ import typer
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="Weight file, folder, or hub id such as org/name.", show_default=False)
 ]
+Adapter = Annotated[
+    str | None, typer.Option(help="A LoRA adapter's folder: take MODEL with it merged.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 MOST_SWEEPS = 100_000_000

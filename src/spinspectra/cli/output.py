@@ -55,6 +55,19 @@ def signed(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}".replace("-", MINUS)
 
 
+def duration(seconds: float) -> str:
+    """A rough time in the unit that suits it.
+
+    >>> duration(0.26), duration(95.0), duration(9000.0), duration(1e6)
+    ('0.3 s', '95 s', '2.5 h', '12 days')
+    """
+    for limit, unit, name in ((100.0, 1.0, "s"), (6000.0, 60.0, "min"), (360_000.0, 3600.0, "h")):
+        if seconds < limit:
+            value = seconds / unit
+            return f"{value:.1f} {name}" if value < 9.95 else f"{value:.0f} {name}"
+    return f"{seconds / 86_400.0:,.0f} days"
+
+
 def rounded_up(value: float, digits: int) -> float:
     """A bound with so many digits after the point that is still a bound."""
     step = 10.0**-digits

@@ -46,7 +46,9 @@ def _one(tensors: Sequence[Matrix], piece: Piece) -> tuple[Matrix, ...]:
 def _three(tensors: Sequence[Matrix], piece: Piece) -> tuple[Matrix, ...]:
     """Query (g r h, m), key (g h, m) and value (g h, m): g groups, r queries each, heads of dimension h."""
     m = tensors[0].shape[1]
-    return tuple(one.reshape(piece.groups, repeats, -1, m) for one, repeats in zip(tensors, _repeats(piece), strict=True))
+    return tuple(
+        one.reshape(piece.groups, repeats, -1, m) for one, repeats in zip(tensors, _repeats(piece), strict=True)
+    )
 
 
 def _rows(tensors: Sequence[Matrix], piece: Piece) -> tuple[Matrix, ...]:

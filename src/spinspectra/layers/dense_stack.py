@@ -25,7 +25,9 @@ class DenseStack(Network):
     def matrices_of(self, block: int) -> list[BlockMatrix]:
         name = self.layers[block]
         shape = _out_in(self.weights.info(name), self.stored)
-        return [BlockMatrix(f"{block}.dense", (Piece((name,), "one", shape, self.stored),), "out", self.dtype_of((name,)))]
+        return [
+            BlockMatrix(f"{block}.dense", (Piece((name,), "one", shape, self.stored),), "out", self.dtype_of((name,)))
+        ]
 
 
 def dense_stack(weights: Weights, infos: Mapping[str, TensorInfo]) -> DenseStack | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from spinspectra.errors import ChainError, UnknownFamilyError
 from spinspectra.layers.kinds import Channels
 from spinspectra.layers.layer import read_layers
+from spinspectra.layers.network import BlockMatrix
 from spinspectra.layers.recognise import recognise
 from spinspectra.layers.selection import MIN_EVALS, n_evals, why_skipped
 from spinspectra.weights import Weights, open_weights
@@ -75,5 +76,14 @@ def summarise_chain(weights: Weights) -> ChainSummary | str:
         n_blocks=network.n_blocks,
         n_spins=matrices[0].shape[0] + sum(matrix.shape[1] for matrix in matrices),
         n_bonds=sum(matrix.shape[0] * matrix.shape[1] for matrix in matrices),
-        label_of={name: matrix.label for matrix in matrices for name in matrix.tensors},
+        label_of=_labels(matrices),
     )
+
+
+def _labels(matrices: list[BlockMatrix]) -> dict[str, str]:
+    """The label of each stored tensor; `*.qkv` for one that stands in several blocks."""
+    found: dict[str, str] = {}
+    for matrix in matrices:
+        for name in matrix.tensors:
+            found[name] = f"*.{matrix.label.rpartition('.')[2]}" if name in found else matrix.label
+    return found

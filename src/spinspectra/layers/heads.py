@@ -39,9 +39,7 @@ def groups_out(n_rows: int, groups: int, repeats: int) -> int:
     return n_rows // (groups * (repeats + 2)) * groups * repeats
 
 
-def _separate(
-    names: tuple[str, ...], shapes: list[tuple[int, ...]], stored: Stored, heads: Heads, where: str
-) -> Piece:
+def _separate(names: tuple[str, ...], shapes: list[tuple[int, ...]], stored: Stored, heads: Heads, where: str) -> Piece:
     (n_query, n_in), key, value = shapes
     if key != value or key[1] != n_in or n_query % key[0]:
         raise ChainError(f"{where}: query, key and value differ in shape, so they do not add")

@@ -7,7 +7,7 @@ decoder, which would couple it to another chain, is left out; hidden units of ex
 would choose; ALBERT's one block stands at every depth.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -22,6 +22,8 @@ from spinspectra.layers.settings import Heads
 from spinspectra.text import shown
 
 Side = Literal["out", "in"]
+
+ROLES = ("qkv", "proj", "fc1", "fc2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,6 @@ class Transformer(Network):
     def _matrix(self, label: str, pieces: list[Piece], side: Side) -> BlockMatrix:
         dtype = self.dtype_of(tuple(name for piece in pieces for name in piece.tensors))
         return BlockMatrix(label, tuple(pieces), side, dtype)
-
 
 
 def _numbers(mlp: Mlp, parts: frozenset[str]) -> list[int]:

@@ -70,8 +70,8 @@ def elements_edit(network: Network, flat: Matrix) -> Edit:
 def couplings_edit(network: Network, couplings: Sequence[Matrix]) -> Edit:
     """Write matrices of the whole chain, input x output, into the tensors behind them: the mapping turned round.
 
-    Tensors that are added share the change of their sum (`composition.spread`). What is written maps to `couplings` again, up to the rounding of the stored dtype; tensors of
-    matrices that are as they were keep their bits.
+    Tensors that are added share the change of their sum (`composition.spread`). What is written maps to `couplings`
+    again, up to the rounding of the stored dtype; tensors of matrices that are as they were keep their bits.
 
     Raises ChainError for matrices of other shapes, or if blocks share a tensor, which cannot become two.
     """

@@ -27,7 +27,6 @@ from spinspectra.ising.sampling import N_BINS, density_of_states
 from spinspectra.ising.shuffle import Within, shuffle
 from spinspectra.ising.temperatures import halfway_temperature, unfrozen_grid
 from spinspectra.ising.thermodynamics import thermodynamics
-from spinspectra.layers.transformer import ROLES
 from spinspectra.studies.points import run_points
 
 if TYPE_CHECKING:
@@ -147,9 +146,9 @@ def identity_of(study: str, how: How, root: np.random.SeedSequence) -> dict[str,
 
 def first_blocks(chain: IsingChain, n_blocks: int | None) -> IsingChain:
     """The chain of the first blocks of a transformer's: the same couplings, not copied."""
-    if n_blocks is None or len(ROLES) * n_blocks == len(chain.couplings):
+    n = sum(1 for label in chain.labels if n_blocks is None or int(label.partition(".")[0]) < n_blocks)
+    if n == len(chain.couplings):
         return chain
-    n = len(ROLES) * n_blocks
     n_bonds = sum(matrix.size for matrix in chain.couplings[:n])
     return IsingChain(chain.flat[:n_bonds], chain.nodes[: n + 1], chain.labels[:n], chain.source)
 
