@@ -22,7 +22,8 @@ def folders(tmp_path):
     save_file(tiny_opt(), base / "model.safetensors")
     pair = {"lora_A": (2, 6), "lora_B": (6, 2)}
     tensors = {f"base_model.model.{QUERY}.{side}.weight": rng.standard_normal(shape) for side, shape in pair.items()}
-    save_file({name: value.astype(np.float32) for name, value in tensors.items()}, adapter / "adapter_model.safetensors")
+    tensors = {name: value.astype(np.float32) for name, value in tensors.items()}
+    save_file(tensors, adapter / "adapter_model.safetensors")
     (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 2}))
     return base, adapter
 
