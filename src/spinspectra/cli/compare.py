@@ -113,4 +113,5 @@ def _number(value: float, digits: int) -> str:
 
 
 def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100.0 * value:.2g} %"
+    percent = 100.0 * value
+    return "-" if math.isnan(value) else f"{percent:,.0f} %" if percent >= 10.0 else f"{percent:.2g} %"

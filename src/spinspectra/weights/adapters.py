@@ -149,7 +149,10 @@ class MergedWeights:
             return replace(self._adapter.info(self._replaced[name]), same_as="")
         info = self._base.info(name)
         changed = {name, info.same_as} & {*self._pairs, *self._replaced}
-        return replace(info, same_as="") if changed else info  # what was one memory is no longer equal
+        if not changed:
+            return info
+        # what was one memory is no longer equal, and merged values are nobody's codes
+        return replace(info, same_as="", scheme="", stored_bytes=None)
 
     def read(self, name: str) -> NDArray[np.floating]:
         whole = self._replaced.get(name)
