@@ -45,6 +45,8 @@ MODELS = {
         "three.safetensors": tensors(9),
         "pytorch_model.bin": pickled(2),
     },
+    ("org/files", "main"): BESIDE
+    | {"q4/model.safetensors": tensors(8), "m-00001-of-00002.gguf": b"GGUF", "m-00002-of-00002.gguf": b"GGUF again"},
     ("org/versions", "main"): {"model.safetensors": tensors(5)},
     ("org/versions", "old"): {"model.safetensors": tensors(6)},
     ("org/versions", "refs/pr/1"): {"model.safetensors": tensors(7)},
@@ -204,6 +206,19 @@ def test_a_revision_follows_the_at_sign(hub, tmp_path, model, value):
     assert open_in_fresh_process(hub, model, tmp_path)["tensors"] == {"a": filled(value)}
 
 
+@pytest.mark.parametrize(
+    ("model", "value"), [("org/sharded:three.safetensors", 9), ("org/files@main:q4/model.safetensors", 8)]
+)
+def test_a_file_follows_the_colon(hub, tmp_path, model, value):
+    assert open_in_fresh_process(hub, model, tmp_path)["tensors"] == {"a": filled(value)}
+    assert hub.fetched() == ["config.json", model.partition(":")[2]]
+
+
+def test_all_parts_of_a_split_file_are_fetched(hub, tmp_path):
+    open_in_fresh_process(hub, "org/files:m-00001-of-00002.gguf", tmp_path)
+    assert hub.fetched() == ["config.json", "m-00001-of-00002.gguf", "m-00002-of-00002.gguf"]
+
+
 def test_a_local_folder_of_that_name_comes_first(hub, tmp_path):
     (tmp_path / "org" / "both").mkdir(parents=True)
     (tmp_path / "org" / "both" / "model.safetensors").write_bytes(tensors(8))
@@ -237,6 +252,9 @@ def test_out_of_reach_the_cache_is_enough(hub, tmp_path):
         ("org/both@nowhere", "org/both@nowhere: the model has no revision nowhere"),
         ("org/gated", "org/gated: the model is gated; accept its terms on the hub and log in"),
         ("org/bare", "org/bare: no such file or folder, and neither the hub nor its local cache gave its weights"),
+        ("org/files:gone.gguf", "org/files:gone.gguf: no such file or folder, and the model has no file gone.gguf"),
+        ("org/files:../escaped.gguf", "../escaped.gguf is no file inside a model; name one"),
+        ("org/files", "name another file as org/files:FILE"),
         ("org/hole", "names the shard gone.safetensors, which is not in the folder"),
         ("org/outside", "names the shard '../../../../escaped.safetensors', which is outside its folder; refused"),
         ("org/no-map", "the shard of a is no file name"),

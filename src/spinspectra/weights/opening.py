@@ -9,6 +9,7 @@ from spinspectra.errors import WeightsError
 from spinspectra.text import shown
 from spinspectra.weights.base import Weights
 from spinspectra.weights.folder import INDEX_FILES, Opener, Shards, find_weights, read_config
+from spinspectra.weights.quantised import dequantised
 
 
 def _safetensors(path: Path, config: Mapping[str, Any] | None) -> Weights:
@@ -65,23 +66,24 @@ def open_weights(source: Any, config: Mapping[str, Any] | None = None) -> Weight
     """Open a checkpoint without reading its tensors.
 
     source: the path of a weight file, of an index of shards, or of a folder with either; a hub id
-    `org/name` or `org/name@revision`; a torch module; a mapping from names to arrays; or Weights already
+    `org/name` or `org/name@revision`, of one file there `org/name:file`; a torch module; a mapping from names to arrays; or Weights already
     open, which are returned. config: the model's configuration where none lies beside the file, as its
-    config.json would hold it (`{"model_type": "bloom", "n_head": 16}`).
+    config.json would hold it (`{"model_type": "bloom", "n_head": 16}`). Quantised weights are read as the
+    numbers they stand for (`quantised.dequantised`).
 
     Raises WeightsError for anything missing, malformed or unsafe, MissingExtraError where a format needs a
     package that is not installed.
     """
     if isinstance(source, str | PathLike):
-        return _open_path(str(source), config)
+        return dequantised(_open_path(str(source), config))
     if isinstance(source, Mapping):
         from spinspectra.weights.arrays import MappingWeights
 
-        return MappingWeights(source, "mapping of arrays", config)
+        return dequantised(MappingWeights(source, "mapping of arrays", config))
     if hasattr(source, "state_dict") and not isinstance(source, type):
         from spinspectra.weights.torch_file import open_module
 
-        return open_module(source, config)
+        return dequantised(open_module(source, config))
     if not isinstance(source, type) and all(hasattr(source, method) for method in ("names", "info", "read")):
         opened: Weights = source
         return opened
@@ -100,7 +102,7 @@ def _open_path(source: str, config: Mapping[str, Any] | None) -> Weights:
     if not found:
         from spinspectra.weights.hub import fetch, is_hub_id
 
-        if not is_hub_id(source) or path.suffix in READERS:
+        if not is_hub_id(source) or (path.suffix in READERS and ":" not in source):
             raise WeightsError(f"{shown(source)}: no such file or folder")
         path = fetch(source)
     try:

@@ -20,6 +20,8 @@ def model_folder(source: str) -> tuple[str, Mapping[str, Any]]:
     Raises OptionError for a single weight file, WeightsError without config.json and as `open_weights` does.
     """
     if not Path(source).exists() and is_hub_id(source):
+        if ":" in source:
+            raise OptionError(f"{source}: a weight file alone cannot be evaluated; name the model without it")
         open_weights(source)  # the weights themselves, by the package's own rules
         folder = _fetched(source)
     else:
