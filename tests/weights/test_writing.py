@@ -14,6 +14,8 @@ from spinspectra import open_weights
 from spinspectra.errors import OptionError, WeightsError
 from spinspectra.spectra.smoothing import smooth
 from spinspectra.spectra.truncation import truncated
+from spinspectra.weights.opening import READERS
+from spinspectra.weights.safetensors_file import SafetensorsFile
 from spinspectra.weights.writing import open_checkpoint, rewrite
 
 
@@ -198,6 +200,39 @@ def test_a_file_needs_a_file_of_its_kind(sharded, tmp_path):
 def test_sources_in_memory_are_refused(source):
     with pytest.raises(OptionError, match="has no file format to write; save it, then give its path"):
         open_checkpoint(source)
+
+
+@pytest.mark.parametrize("suffix", [".gguf", ".onnx", ".keras", ".h5"])
+def test_formats_that_are_read_only_are_refused(tmp_path, suffix):
+    (tmp_path / f"m{suffix}").write_bytes(b"never opened")
+    message = rf"m\{suffix}: \{suffix} files are read and not written; convert it to one of \.safetensors, \.npz, "
+    with pytest.raises(OptionError, match=message):
+        open_checkpoint(tmp_path / f"m{suffix}")
+    with pytest.raises(OptionError, match=message):
+        smooth(tmp_path / f"m{suffix}", "percent", percent=0.5, out=tmp_path / f"out{suffix}")
+    assert [path.name for path in tmp_path.iterdir()] == [f"m{suffix}"]
+
+
+def test_a_folder_whose_only_weights_are_read_only_is_refused(tmp_path, monkeypatch):
+    save_file({"a": np.ones((2, 2))}, tmp_path / "model.gguf")
+    monkeypatch.setitem(READERS, ".gguf", lambda path, config: SafetensorsFile(path, config))
+    with pytest.raises(OptionError, match=r"model\.gguf: \.gguf files are read and not written"):
+        open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("given", ["file", "folder"])
+@pytest.mark.parametrize(
+    ("tensors", "config", "stored"),
+    [
+        ({"x.weight": np.ones((2, 3), np.int8), "x.SCB": np.ones(2)}, "{}", "int8 (bitsandbytes)"),
+        ({"x.W_q": np.ones((2, 3), np.uint8)}, '{"quantization_config": {"quant_method": "hqq"}}', "HQQ codes"),
+    ],
+)
+def test_quantised_checkpoints_are_refused(tmp_path, tensors, config, stored, given):
+    save_file({"a": np.ones((2, 2))} | tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(OptionError, match=re.escape(f": its weights are stored as {stored}, which is read and not")):
+        open_checkpoint(tmp_path if given == "folder" else tmp_path / "model.safetensors")
 
 
 def test_values_that_do_not_fit(sharded, tmp_path):

@@ -1,6 +1,7 @@
 """A folder as the hub lays it out: one weight file, or shards and the index that names them."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -17,6 +18,9 @@ Opener = Callable[[Path, Mapping[str, Any] | None], Weights]
 # In the order of preference: safetensors before pickles, whole files before shards, as the hub's loaders do.
 WHOLE_FILES = ("model.safetensors", "pytorch_model.bin")
 INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+# One of the files that llama.cpp splits a large model into; the first names no others, it only counts them.
+GGUF_PART = re.compile(r"(?P<stem>.*)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
 
 _MOST_JSON = 100 << 20  # bytes; the indices of the largest models take a few MB
 
@@ -60,15 +64,16 @@ class Shards:
 def find_weights(folder: Path, suffixes: tuple[str, ...]) -> Path:
     """The file of a folder to open: a whole weight file, an index of shards, or the only weight file there.
 
-    `suffixes` are those that readers exist for, in the order of preference. Raises WeightsError if there is
-    none, or if several are there and nothing says which one is meant.
+    Of a GGUF model in parts it is the first part, which opens the others. `suffixes` are those that readers exist
+    for, in the order of preference. Raises WeightsError if there is none, or if several are there and nothing says
+    which one is meant.
     """
     for name in (WHOLE_FILES[0], INDEX_FILES[0], WHOLE_FILES[1], INDEX_FILES[1]):
         if (folder / name).is_file():
             return folder / name
     for suffix in suffixes:
         found = sorted(path for path in folder.iterdir() if path.suffix == suffix and path.is_file())
-        if len(found) == 1:
+        if len(found) == 1 or _are_parts(found):
             return found[0]
         if found:
             names = ", ".join(path.name for path in found[:4]) + (", ..." if len(found) > 4 else "")
@@ -76,6 +81,13 @@ def find_weights(folder: Path, suffixes: tuple[str, ...]) -> Path:
                 f"{folder}: {len(found)} {suffix} files and no index ({names}); name one, or add {INDEX_FILES[0]}"
             )
     raise WeightsError(f"{folder}: no weights in this folder; looked for {', '.join(suffixes)} files")
+
+
+def _are_parts(files: list[Path]) -> bool:
+    """Whether files are, by their names, parts of one model."""
+    matches = [GGUF_PART.fullmatch(path.name) for path in files]
+    models = {match and (match["stem"], match["count"]) for match in matches}
+    return len(models) == 1 and None not in models
 
 
 def read_config(folder: Path) -> Mapping[str, Any] | None:

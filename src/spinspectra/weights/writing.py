@@ -22,7 +22,8 @@ from spinspectra.errors import OptionError, WeightsError
 from spinspectra.text import shown
 from spinspectra.weights.base import Weights
 from spinspectra.weights.folder import Shards
-from spinspectra.weights.opening import open_weights
+from spinspectra.weights.opening import READERS, open_weights
+from spinspectra.weights.quantised import DequantisedWeights
 from spinspectra.weights.safetensors_file import SafetensorsFile
 
 # Called once a tensor, with its name: the new values, of the stored shape, or None to keep the stored bytes.
@@ -47,14 +48,24 @@ class Checkpoint:
 def open_checkpoint(source: Any) -> Checkpoint:
     """The files behind a source that is a path or a hub id: a weight file, an index of shards, a folder with either.
 
-    Raises OptionError for a source in memory, which has no format to write, and what `open_weights` raises.
+    Raises OptionError for a source in memory, which has no format to write, for formats that are read only, for
+    quantised checkpoints, whose codes have no room for other values; and what `open_weights` raises.
     """
     if not isinstance(source, str | PathLike):
         raise OptionError(f"a {type(source).__name__} has no file format to write; save it, then give its path")
+    if Path(source).suffix in READERS:
+        _require_writer(Path(source))
     weights = open_weights(source)
+    if isinstance(weights, DequantisedWeights):
+        stored = ", ".join(weights.schemes) or weights.unread or "quantised"
+        raise OptionError(
+            f"{weights.source}: its weights are stored as {stored}, which is read and not written; dequantise it"
+        )
     names_in: dict[Path, list[str]] = {}
     for name in weights.names():
         names_in.setdefault(Path(weights.info(name).file), []).append(name)
+    for file in names_in:
+        _require_writer(file)
     given, opened = Path(source), Path(weights.source)
     if given.is_file() and not isinstance(weights, Shards):
         return Checkpoint(given, False, weights, names_in)
@@ -150,8 +161,7 @@ def other_files(checkpoint: Checkpoint) -> Iterator[Path]:
 
 def _copy_file(source: Path, target: Path, names: Collection[str], edit: Edit) -> None:
     """names: the tensors of this file that belong to the checkpoint; others in it are copied as they are."""
-    writers = {".safetensors": _copy_safetensors, ".npz": _copy_npz}
-    writers.get(source.suffix, _copy_torch)(source, target, names, edit)
+    _WRITERS[source.suffix](source, target, names, edit)
 
 
 def _copy_safetensors(source: Path, target: Path, names: Collection[str], edit: Edit) -> None:
@@ -215,6 +225,19 @@ def _copy_torch(source: Path, target: Path, names: Collection[str], edit: Edit) 
     with target.open("xb") as write:
         torch.save(loaded, write)
         _to_disk(write)
+
+
+_WRITERS: dict[str, Callable[[Path, Path, Collection[str], Edit], None]] = {
+    ".safetensors": _copy_safetensors,
+    ".npz": _copy_npz,
+    **dict.fromkeys((".bin", ".pt", ".pth"), _copy_torch),
+}
+
+
+def _require_writer(file: Path) -> None:
+    if file.suffix not in _WRITERS:
+        kinds = ", ".join(_WRITERS)
+        raise OptionError(f"{file}: {file.suffix} files are read and not written; convert it to one of {kinds}")
 
 
 def _copy_bytes(read: BinaryIO, write: BinaryIO, n_bytes: int, source: Path) -> None:
