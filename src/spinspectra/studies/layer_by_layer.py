@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spinspectra.errors import OptionError
+from spinspectra.layers import read_layers
 from spinspectra.layers.pairing import matched
 from spinspectra.spectra.analyze import analyze
 from spinspectra.weights import Weights, difference, open_weights
@@ -69,13 +70,14 @@ def _beside(
     made = pd.DataFrame(rows)
     stored = {_long(name): name for name in renamed.names()}
     own = renamed.own_names()
+    taken = set(own.values())
     made.insert(0, "model", other.source)
     made.insert(2, "longname_b", [_long(own[stored[name]]) for name in shared])
     made.insert(6, "stored_a", [first.info(stored[name]).stored_as for name in shared])
     made.insert(7, "stored_b", [renamed.info(stored[name]).stored_as for name in shared])
     made.attrs = {
         "only_a": [name for name in by_name[0].index if name not in by_name[1].index],
-        "only_b": sorted(set(other.names()) - set(own.values())),
+        "only_b": [_long(layer.name) for layer in read_layers(other) if layer.n_matrices and layer.name not in taken],
     }
     return made
 
