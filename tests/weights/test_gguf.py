@@ -16,7 +16,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from spinspectra import analyze, describe, open_weights
 from spinspectra.errors import MissingExtraError, WeightsError
-from spinspectra.weights.gguf_model import MODEL_TYPES
+from spinspectra.weights.gguf.model import MODEL_TYPES
 from tests.attacks.cost import measured
 from tests.weights import gguf_models
 from tests.weights.gguf_models import architecture, metadata, pairs, random_model, sorted_apart, turned, write

@@ -1,5 +1,6 @@
 """Plain MLPs: a checkpoint of dense matrices alone, each of which ends where the next one starts."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,6 +10,8 @@ from spinspectra.layers.kinds import nature_of
 from spinspectra.layers.layer import natural_key
 from spinspectra.layers.network import BlockMatrix, Network
 from spinspectra.weights import TensorInfo, Weights
+
+_ATTENTION = re.compile(r"attn|attention|query|(^|[._])(key|value)([._]|$)|qkv|[qkv]_proj")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +36,21 @@ class DenseStack(Network):
 def dense_stack(weights: Weights, infos: Mapping[str, TensorInfo]) -> DenseStack | None:
     """The dense layers of a checkpoint that holds no other matrix and whose sizes meet; None for any other.
 
-    Their order is that of the file, or else the natural one of their names; their orientation that of torch, or else
-    input x output, as Keras has it, whichever makes sizes meet first. Keras's own layers and names (`kernel`) are
-    taken as input x output at once. Where all sides are alike, nothing but this rule tells.
+    Matrices of attention, by their names, are none: they do not follow one another, even where their sizes meet.
+    Their order is that of the file, or else the natural one of their names; the natural one first where the file's is
+    that of the alphabet, which tells nothing. Their orientation is that of torch, or else input x output, as Keras has
+    it, whichever makes sizes meet first. Keras's own layers and names (`kernel`) are taken as input x output at once.
+    Where all sides are alike, nothing but this rule tells.
     """
     natures = {name: nature_of(name, infos) for name in infos}
     matrices = [name for name, nature in natures.items() if nature.n_matrices]
-    if len(matrices) < 2 or any(natures[name].kind != "dense" for name in matrices):
+    if len(matrices) < 2 or any(natures[name].kind != "dense" or _ATTENTION.search(name) for name in matrices):
         return None
     keras = all(infos[name].module in ("Dense", "EinsumDense") or name.endswith("kernel") for name in matrices)
     orientations: tuple[Stored, ...] = ("in_out",) if keras else ("out_in", "in_out")
+    orders = (matrices, sorted(matrices, key=natural_key))
     for stored in orientations:
-        for order in (matrices, sorted(matrices, key=natural_key)):
+        for order in orders[::-1] if matrices == sorted(matrices) else orders:
             if _meet([infos[name] for name in order], stored):
                 return DenseStack(len(order), weights, frozenset(infos), tuple(order), stored)
     return None

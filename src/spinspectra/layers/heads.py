@@ -59,8 +59,10 @@ def _n_kv(n_key: int, n_query: int, heads: Heads, where: str) -> int:
         n_kv = n_key // heads.head_dim
     if n_kv is None:
         raise ChainError(f"{where} are {said}, {_MISSING}")
-    if n_kv < 1 or n_key % n_kv:
-        raise ChainError(f"{where} are {said}, and cannot have {n_kv} heads of keys")
+    alike = heads.n_heads is None or n_query * n_kv == n_key * heads.n_heads  # heads of query and key, in their size
+    if n_kv < 1 or n_key % n_kv or not alike:
+        of = "" if alike else f" to {heads.n_heads} of queries"
+        raise ChainError(f"{where} are {said}, and cannot have {n_kv} heads of keys{of}")
     return n_kv
 
 

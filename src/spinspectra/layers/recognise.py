@@ -1,22 +1,25 @@
 """Recognising the architecture family of a checkpoint from its config.json or from its tensor names alone."""
 
-import re
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
 
 from spinspectra.errors import ChainError, OptionError, UnknownFamilyError
 from spinspectra.layers.dense_stack import dense_stack
 from spinspectra.layers.families import FAMILIES, Family, Layout
 from spinspectra.layers.families.base import experts_of
-from spinspectra.layers.kinds import SCALES, nature_of
+from spinspectra.layers.families.refused import why_refused
 from spinspectra.layers.network import Network
-from spinspectra.layers.settings import heads_of, model_types, n_blocks_of, settings_of
+from spinspectra.layers.settings import (
+    heads_of,
+    model_types,
+    n_blocks_of,
+    n_experts_of,
+    n_predicting_of,
+    settings_of,
+)
+from spinspectra.layers.stacks import Blocks, Stack, find_stacks, misfits
 from spinspectra.layers.transformer import Transformer
+from spinspectra.text import shown
 from spinspectra.weights import TensorInfo, Weights
-
-# The names below each block of a stack, by the block's number.
-Blocks = dict[int, set[str]]
 
 
 def recognise(weights: Weights, prefix: str | None = None) -> Network:
@@ -34,40 +37,46 @@ def recognise(weights: Weights, prefix: str | None = None) -> Network:
     infos = {name: weights.info(name) for name in weights.names()}
     named = model_types(weights.config)
     known = [family for family in FAMILIES if set(named) & set(family.model_types)]
-    found = _find_all(infos, known or _by_signs(list(infos)), needs_all=not known)
-    if not found and not named and prefix is None and (stack := dense_stack(weights, infos)):
+    found = find_stacks(infos, known or _by_signs(list(infos)), needs_all=not known)
+    plain = not found and not named and prefix is None and not why_refused(infos)
+    if plain and (stack := dense_stack(weights, infos)):
         return stack
     if not found or (named and not known and prefix is None):
-        raise _unknown(weights.source, named, found)
+        raise _unknown(weights.source, named, found, infos)
     chosen = _choose(found, prefix, weights.source)
-    family, layout, blocks, _cost = found[chosen]
-    _require_whole_blocks(weights.source, family, layout, chosen, blocks, infos)
-    settings = settings_of(weights.config, chosen)
-    n_blocks = n_blocks_of(settings, chosen) if known or layout.shared else None
+    return _transformer(weights, infos, chosen, found[chosen], bool(known))
+
+
+def _transformer(
+    weights: Weights, infos: Mapping[str, TensorInfo], prefix: str, stack: Stack, known: bool
+) -> Transformer:
+    """The stack under a prefix once it is found whole. known: whether config.json names its family."""
+    source, family, layout = weights.source, stack.family, stack.layout
+    settings = settings_of(weights.config, prefix, family.model_types)
+    n_blocks = n_blocks_of(settings, prefix) if known or layout.shared else None
+    blocks = _without_predicting(stack.blocks, n_blocks, n_predicting_of(settings))
+    _require_whole_blocks(source, family, layout, prefix, blocks, infos)
     if layout.shared:
-        n_blocks = _require_depth(n_blocks, len(blocks), weights.source)
-    elif n_blocks is not None and n_blocks > len(blocks):
-        raise ChainError(
-            f"{weights.source}: holds {len(blocks)} blocks and config.json says {n_blocks}; is a shard left out?"
-        )
+        depth = _require_depth(n_blocks, len(blocks), source)
+    else:
+        depth = _require_all_blocks(n_blocks, len(blocks), source)
+    if known:
+        _require_all_experts(source, layout, prefix, blocks, n_experts_of(settings))
     parts = {number: frozenset(names) for number, names in blocks.items()}
-    depth = n_blocks if layout.shared and n_blocks else len(blocks)
-    return Transformer(depth, weights, frozenset(infos), family, layout, chosen, heads_of(settings), parts)
+    return Transformer(depth, weights, frozenset(infos), family, layout, prefix, heads_of(settings), parts)
 
 
-class _Found(NamedTuple):
-    """A stack of blocks. cost: how many tensors its layout misses, and how many it has no place for."""
-
-    family: Family
-    layout: Layout
-    blocks: Blocks
-    cost: tuple[int, int]
-
-
-def _unknown(source: str, named: list[str], found: Mapping[str, _Found]) -> UnknownFamilyError:
+def _unknown(
+    source: str, named: list[str], found: Mapping[str, Stack], infos: Mapping[str, TensorInfo]
+) -> UnknownFamilyError:
     known = ", ".join(family.name for family in FAMILIES)
-    said = f" (config.json says {named[0]!r})" if named else ""
-    alike = ", ".join(f"{stack!r} ({one.family.name})" for stack, one in found.items())
+    said = f" (config.json says {shown(named[0])!r})" if named else ""
+    if reason := why_refused(infos):
+        return UnknownFamilyError(
+            f"{source}: no known architecture family{said}: it has {reason}; build a chain of its other matrices with "
+            "IsingChain.from_matrices([J0, J1, ...])"
+        )
+    alike = _listed([f"{shown(stack)!r} ({one.family.name})" for stack, one in found.items()])
     hint = f"Tensors named alike are under {alike}: prefix= takes one of these stacks as such. " if found else ""
     return UnknownFamilyError(
         f"{source}: no known architecture family{said}; known: {known}. {hint}For any other network build the chain "
@@ -86,69 +95,25 @@ def _by_signs(names: list[str]) -> list[Family]:
     return sorted(FAMILIES, key=rank)
 
 
-def _find_all(infos: Mapping[str, TensorInfo], families: list[Family], needs_all: bool) -> dict[str, _Found]:
-    """Under each prefix the layout that fits it best; of equals the first.
-
-    Without a word from config.json a layout needs all its matrices in some block, or a family that shares three names
-    with another would pass for it with tensors missing.
-    """
-    found: dict[str, _Found] = {}
-    seen: dict[str, dict[str, Blocks]] = {}
-    for family in families:
-        for layout in family.layouts:
-            if layout.block not in seen:
-                seen[layout.block] = _under(layout.block, list(infos))
-            for stack, blocks in seen[layout.block].items():
-                missing = len(layout.needs(set().union(*blocks.values())))
-                if missing and (needs_all or not any(layout.qkv[0] in parts for parts in blocks.values())):
-                    continue
-                cost = missing, sum(1 for _name in _misfits(layout, stack, blocks, infos))
-                if stack not in found or cost < found[stack].cost:
-                    found[stack] = _Found(family, layout, blocks, cost)
-    return found
-
-
-def _under(block: str, names: list[str]) -> dict[str, Blocks]:
-    """By prefix and block number, all that stands under a layout's block names."""
-    number = re.escape(block).replace(re.escape("{i}"), r"(?P<block>\d{1,9})")
-    pattern = re.compile(rf"(?P<prefix>(?:.*\.)?){number}(?P<part>.+)", re.DOTALL)
-    stacks: dict[str, Blocks] = {}
-    for name in names:
-        if match := pattern.fullmatch(name):
-            stacks.setdefault(match["prefix"], {}).setdefault(int(match["block"]), set()).add(match["part"])
-    return stacks
-
-
-def _misfits(layout: Layout, prefix: str, blocks: Blocks, infos: Mapping[str, TensorInfo]) -> Iterator[str]:
-    """Matrices of the blocks that the layout has no place for, by their whole names."""
-    for block, parts in sorted(blocks.items()):
-        stem = prefix + layout.block.format(i=block)
-        for part in sorted(parts.difference(_placed(layout, parts))):
-            name = stem + part
-            is_scale = part.endswith(SCALES)
-            if nature_of(name, infos).n_matrices and not is_scale and not _is_left_out(layout, part):
-                yield name
-
-
-def _placed(layout: Layout, parts: set[str]) -> set[str]:
-    """The parts of a block that the layout makes its matrices of."""
-    placed = {*layout.qkv, layout.proj}
-    for name in (name for mlp in layout.mlps for name in mlp.tensors):
-        placed |= {name.format(e=number) for number in experts_of(name, parts)} if "{e}" in name else {name}
-    return placed
-
-
-def _is_left_out(layout: Layout, part: str) -> bool:
-    return any(fnmatchcase(part, pattern) for pattern in layout.left_out)
-
-
 def _choose(found: Mapping[str, object], prefix: str | None, source: str) -> str:
-    stacks = ", ".join(repr(stack) for stack in found)
+    stacks = _listed([repr(shown(stack)) for stack in found])
     if prefix is not None and prefix not in found:
         raise OptionError(f"prefix={prefix!r}: {source} has blocks under {stacks}")
     if prefix is None and len(found) > 1:
         raise ChainError(f"{source}: holds {len(found)} stacks of blocks, under {stacks}; choose one with prefix=")
     return next(iter(found)) if prefix is None else prefix
+
+
+def _listed(stacks: list[str], most: int = 12) -> str:
+    more = f" and {len(stacks) - most} more" if len(stacks) > most else ""
+    return ", ".join(stacks[:most]) + more
+
+
+def _without_predicting(blocks: Blocks, n_blocks: int | None, n_predicting: int) -> Blocks:
+    """The blocks without those behind the last, which predict further tokens and are no part of the model's pass."""
+    if n_blocks is None or not n_blocks < len(blocks) <= n_blocks + n_predicting:
+        return blocks
+    return {number: parts for number, parts in blocks.items() if number < n_blocks}
 
 
 def _require_whole_blocks(
@@ -157,16 +122,23 @@ def _require_whole_blocks(
     """Blocks 0 .. L-1 are all there, each with the layout's matrices and no other matrix."""
     for expected, block in enumerate(sorted(blocks)):
         if block != expected:
-            raise ChainError(f"{source}: block {expected} is missing under {prefix!r}; is a shard left out?")
+            raise ChainError(f"{source}: block {expected} is missing under {shown(prefix)!r}; is a shard left out?")
         stem = prefix + layout.block.format(i=block)
         for part in layout.needs(blocks[block]):
-            raise ChainError(f"{source}: {stem}{part} is missing; {family.name} needs it")
+            because = _because(stem + part for part in blocks[block])
+            raise ChainError(f"{source}: {shown(stem + part)} is missing; {family.name} needs it{because}")
         _require_whole_experts(source, layout, stem, blocks[block])
-    for name in _misfits(layout, prefix, blocks, infos):
+    for name in misfits(layout, prefix, blocks, infos):
         raise ChainError(
-            f"{source}: {name} has no place in a {family.name} block; this is another architecture, build its chain "
-            "with IsingChain.from_matrices"
+            f"{source}: {shown(name)} has no place in a {family.name} block{_because([name])}; this is another "
+            "architecture, build its chain with IsingChain.from_matrices"
         )
+
+
+def _because(names: Iterable[str]) -> str:
+    """What is known of an architecture with such tensors, in brackets."""
+    reason = why_refused(names)
+    return f" (it has {reason})" if reason else ""
 
 
 def _require_whole_experts(source: str, layout: Layout, stem: str, parts: set[str]) -> None:
@@ -175,8 +147,28 @@ def _require_whole_experts(source: str, layout: Layout, stem: str, parts: set[st
         numbers = {name: experts_of(name, parts) for name in mlp.tensors}
         n_experts = 1 + max((max(found) for found in numbers.values() if found), default=-1)
         for name, found in numbers.items():
-            if gap := sorted(set(range(n_experts)).difference(found))[:1]:
-                raise ChainError(f"{source}: {stem}{name.format(e=gap[0])} is missing; is a shard left out?")
+            if len(found) < n_experts:
+                gap = next(number for number, one in enumerate([*found, n_experts]) if number != one)
+                missing = shown(stem + name.format(e=gap))
+                raise ChainError(f"{source}: {missing} is missing; is a shard left out?")
+
+
+def _require_all_experts(source: str, layout: Layout, prefix: str, blocks: Blocks, n_experts: int | None) -> None:
+    """As many as config.json says, where each has tensors of its own."""
+    for block, parts in blocks.items():
+        for mlp in (mlp for mlp in layout.mlps if "{e}" in mlp.fc2):
+            n_found = len(experts_of(mlp.fc2, parts))
+            if n_experts is not None and 0 < n_found < n_experts:
+                stem = shown(prefix + layout.block.format(i=block))
+                raise ChainError(
+                    f"{source}: {stem} holds {n_found} experts and config.json says {n_experts}; is a shard left out?"
+                )
+
+
+def _require_all_blocks(n_blocks: int | None, stored: int, source: str) -> int:
+    if n_blocks is not None and n_blocks > stored:
+        raise ChainError(f"{source}: holds {stored} blocks and config.json says {n_blocks}; is a shard left out?")
+    return stored
 
 
 def _require_depth(n_blocks: int | None, stored: int, source: str) -> int:

@@ -31,13 +31,13 @@ def _npz(path: Path, config: Mapping[str, Any] | None) -> Weights:
 
 
 def _gguf(path: Path, config: Mapping[str, Any] | None) -> Weights:
-    from spinspectra.weights.gguf_file import GgufFile
+    from spinspectra.weights.gguf.file import GgufFile
 
     return GgufFile(path, config)
 
 
 def _onnx(path: Path, config: Mapping[str, Any] | None) -> Weights:
-    from spinspectra.weights.onnx_file import open_onnx_file
+    from spinspectra.weights.onnx.file import open_onnx_file
 
     return open_onnx_file(path, config)
 
@@ -65,11 +65,11 @@ READERS: dict[str, Opener] = {
 def open_weights(source: Any, config: Mapping[str, Any] | None = None) -> Weights:
     """Open a checkpoint without reading its tensors.
 
-    source: the path of a weight file, of an index of shards, or of a folder with either; a hub id
-    `org/name` or `org/name@revision`, of one file there `org/name:file`; a torch module; a mapping from names to arrays; or Weights already
-    open, which are returned. config: the model's configuration where none lies beside the file, as its
-    config.json would hold it (`{"model_type": "bloom", "n_head": 16}`). Quantised weights are read as the
-    numbers they stand for (`quantised.dequantised`).
+    source: the path of a weight file, of an index of shards, or of a folder with either; a hub id `org/name` or
+    `org/name@revision`, `org/name:file` for one file there; a torch module, a Keras model or an ONNX model in memory;
+    a mapping from names to arrays; or Weights already open, which are returned. config: the model's configuration
+    where none lies beside the file, as its config.json would hold it (`{"model_type": "bloom", "n_head": 16}`).
+    Quantised weights are read as the numbers they stand for (`quantised.dequantised`).
 
     Raises WeightsError for anything missing, malformed or unsafe, MissingExtraError where a format needs a
     package that is not installed.
@@ -80,6 +80,15 @@ def open_weights(source: Any, config: Mapping[str, Any] | None = None) -> Weight
         from spinspectra.weights.arrays import MappingWeights
 
         return dequantised(MappingWeights(source, "mapping of arrays", config))
+    # before torch: on the torch backend a Keras model is a module too
+    if _is_from(source, "keras", "tf_keras") and hasattr(source, "weights"):
+        from spinspectra.weights.keras_model import open_keras_model
+
+        return open_keras_model(source, config)
+    if _is_from(source, "onnx") and hasattr(source, "graph") and hasattr(source, "SerializeToString"):
+        from spinspectra.weights.onnx.file import open_onnx_model
+
+        return open_onnx_model(source, config)
     if hasattr(source, "state_dict") and not isinstance(source, type):
         from spinspectra.weights.torch_file import open_module
 
@@ -90,6 +99,13 @@ def open_weights(source: Any, config: Mapping[str, Any] | None = None) -> Weight
     raise WeightsError(
         f"cannot open a {type(source).__name__} as weights; give a path, a hub id, a torch module or a "
         "mapping from names to arrays"
+    )
+
+
+def _is_from(source: Any, *libraries: str) -> bool:
+    """Whether this is an object of a class of one of these libraries, or of one derived; none of them is imported."""
+    return not isinstance(source, type) and any(
+        one.__module__.partition(".")[0] in libraries for one in type(source).__mro__
     )
 
 

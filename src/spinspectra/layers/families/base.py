@@ -13,7 +13,8 @@ class Mlp:
     fc1: one tensor, or two that are added, a gate and the values it gates. fc2: the way back. `{e}` in a name stands
     for the number of an expert. stacked: each tensor holds all experts, (experts, out, in). gate: how gate and values
     are stored, "separate" for tensors of their own; "halves", one tensor [gate; values] by its outputs; or
-    "alternating", its outputs in turn. stored: as in `Layout`.
+    "alternating", its outputs in turn. stored: as in `Layout`. beside: never alone in a block, as an expert that all
+    share is not: where it is, others are missing if there are none.
     """
 
     fc1: tuple[str, ...]
@@ -21,6 +22,7 @@ class Mlp:
     gate: Gate = "separate"
     stored: Stored = "out_in"
     stacked: bool = False
+    beside: bool = False
 
     @property
     def tensors(self) -> tuple[str, ...]:
@@ -51,10 +53,12 @@ class Layout:
     def needs(self, parts: Set[str]) -> list[str]:
         """The names a block with these parts lacks; of several kinds of hidden units the one it has most of counts."""
         missing = [name for name in (*self.qkv, self.proj) if name not in parts]
-        lacks = [[name for name in mlp.tensors if not _is_there(name, parts)] for mlp in self.mlps]
-        begun = [one for one, mlp in zip(lacks, self.mlps, strict=True) if len(one) < len(mlp.tensors)]
-        whole = [one for one in begun if not one]
-        return missing + (whole or sorted(begun, key=len) or [list(self.mlps[0].tensors)])[0]
+        lacks = [(mlp, [name for name in mlp.tensors if not _is_there(name, parts)]) for mlp in self.mlps]
+        begun = [(mlp, one) for mlp, one in lacks if len(one) < len(mlp.tensors)]
+        broken = [one for mlp, one in begun if one and mlp.beside]
+        alone = [one for mlp, one in begun if not mlp.beside]
+        whole = [one for one in alone if not one]
+        return missing + (broken or whole or sorted(alone, key=len) or [list(self.mlps[0].tensors)])[0]
 
 
 def experts_of(name: str, parts: Set[str]) -> list[int]:
@@ -72,11 +76,6 @@ def _is_there(name: str, parts: Set[str]) -> bool:
     return bool(experts_of(name, parts)) if "{e}" in name else name in parts
 
 
-def with_block(layout: Layout, block: str) -> Layout:
-    """The same layout under another name for its blocks."""
-    return replace(layout, block=block)
-
-
 @dataclass(frozen=True, slots=True)
 class Family:
     """One architecture family.
@@ -92,3 +91,19 @@ class Family:
     signs: tuple[str, ...] = ()
 
 
+def with_block(layout: Layout, block: str) -> Layout:
+    """The same layout under another name for its blocks."""
+    return replace(layout, block=block)
+
+
+def with_kernels(layout: Layout) -> Layout:
+    """The same layout as TensorFlow, Keras and Flax name and store it: `kernel` for `weight`, input x output."""
+    mlps = tuple(
+        replace(mlp, fc1=tuple(map(_kernel, mlp.fc1)), fc2=_kernel(mlp.fc2), stored="in_out") for mlp in layout.mlps
+    )
+    qkv, left_out = tuple(map(_kernel, layout.qkv)), (*layout.left_out, *map(_kernel, layout.left_out))
+    return replace(layout, qkv=qkv, proj=_kernel(layout.proj), mlps=mlps, stored="in_out", left_out=left_out)
+
+
+def _kernel(name: str) -> str:
+    return f"{name.removesuffix('weight')}kernel" if name.endswith(".weight") else name

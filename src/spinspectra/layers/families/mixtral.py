@@ -1,24 +1,21 @@
-"""Mixtral: a mixture of experts; one tensor an expert on disk, all experts in one in memory since transformers 5."""
+"""Mixtral: a mixture of experts, three tensors an expert on disk."""
 
-from spinspectra.layers.families.base import Family, Layout, Mlp
-from spinspectra.layers.families.llama import QKV
+from dataclasses import replace
 
-ROUTERS = ("*.gate.weight", "*.router.weight")  # which choose among experts, and map to none of the chain's nodes
-
-STACKED = Mlp(("mlp.experts.gate_up_proj",), "mlp.experts.down_proj", gate="halves", stacked=True)
+from spinspectra.layers.families.base import Family, Mlp
+from spinspectra.layers.families.experts import ROUTERS, STACKED
+from spinspectra.layers.families.gguf_names import GGUF_GATED
+from spinspectra.layers.families.llama import LAYOUT
 
 _EXPERT = "block_sparse_moe.experts.{e}."
 
-MIXTRAL = Family(
-    name="Mixtral",
-    model_types=("mixtral",),
-    layouts=(
-        Layout(
-            block="layers.{i}.",
-            qkv=QKV,
-            proj="self_attn.o_proj.weight",
-            mlps=(Mlp((f"{_EXPERT}w1.weight", f"{_EXPERT}w3.weight"), f"{_EXPERT}w2.weight"), STACKED),
-            left_out=ROUTERS,
-        ),
+LAYOUTS = (
+    replace(
+        LAYOUT,
+        mlps=(Mlp((f"{_EXPERT}w1.weight", f"{_EXPERT}w3.weight"), f"{_EXPERT}w2.weight"), STACKED),
+        left_out=("block_sparse_moe.gate.weight", *ROUTERS),
     ),
+    GGUF_GATED,
 )
+
+MIXTRAL = Family(name="Mixtral", model_types=("mixtral", "minimax_m2"), layouts=LAYOUTS)

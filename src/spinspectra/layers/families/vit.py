@@ -2,19 +2,25 @@
 
 from spinspectra.layers.families.base import Family, Layout, Mlp
 
-LAYOUTS = (
-    Layout(
-        block="encoder.layer.{i}.",
-        qkv=("attention.attention.query.weight", "attention.attention.key.weight", "attention.attention.value.weight"),
-        proj="attention.output.dense.weight",
-        mlps=(Mlp(("intermediate.dense.weight",), "output.dense.weight"),),
-    ),
-    Layout(
-        block="layers.{i}.",
-        qkv=("attention.q_proj.weight", "attention.k_proj.weight", "attention.v_proj.weight"),
-        proj="attention.o_proj.weight",
-        mlps=(Mlp(("mlp.fc1.weight",), "mlp.fc2.weight"),),
-    ),
-)
+QKV_ON_DISK = tuple(f"attention.attention.{part}.weight" for part in ("query", "key", "value"))
+QKV = tuple(f"attention.{part}_proj.weight" for part in "qkv")
 
-VIT = Family(name="ViT", model_types=("vit", "vit_msn"), layouts=LAYOUTS)
+ON_DISK = Layout(
+    block="encoder.layer.{i}.",
+    qkv=QKV_ON_DISK,
+    proj="attention.output.dense.weight",
+    mlps=(Mlp(("intermediate.dense.weight",), "output.dense.weight"),),
+)
+IN_MEMORY = Layout(
+    block="layers.{i}.",
+    qkv=QKV,
+    proj="attention.o_proj.weight",
+    mlps=(Mlp(("mlp.fc1.weight",), "mlp.fc2.weight"),),
+)
+LAYOUTS = (ON_DISK, IN_MEMORY)
+
+VIT = Family(
+    name="ViT",
+    model_types=("vit", "vit_msn", "ijepa", "vilt", "yolos", "audio-spectrogram-transformer"),
+    layouts=LAYOUTS,
+)

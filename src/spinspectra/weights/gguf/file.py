@@ -13,8 +13,8 @@ from spinspectra.text import shown
 from spinspectra.weights.base import TensorInfo, missing
 from spinspectra.weights.dtypes import to_float
 from spinspectra.weights.folder import GGUF_PART
-from spinspectra.weights.gguf_header import GgufHeader, GgufTensor, GgufType, read_header
-from spinspectra.weights.gguf_model import config_of, module_of, norm_shift, row_order
+from spinspectra.weights.gguf.header import GgufHeader, GgufTensor, GgufType, read_header
+from spinspectra.weights.gguf.model import config_of, module_of, norm_shift, row_order
 
 # Types that are numbers as they stand; all others are blocks of codes and scales.
 _PLAIN: dict[str, np.dtype[Any]] = {
@@ -37,7 +37,7 @@ _PIECE = 1 << 17  # values dequantised at once; a multiple of every block
 class GgufFile:
     """Weights of one GGUF file, or of all parts of a model split in several, opened by the first.
 
-    Rows are put back in the order of the model that was converted, and norms are as they were there (`gguf_model`).
+    Rows are put back in the order of the model that was converted, and norms are as they were there (`gguf.model`).
     metadata: what the (first) file says, by key, without long texts and arrays. Raises MissingExtraError without the
     `gguf` package, WeightsError if a file is cut short, malformed or of an unknown version, or if a part is missing.
     """
