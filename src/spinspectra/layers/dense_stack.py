@@ -9,6 +9,7 @@ from spinspectra.layers.composition import Piece, Stored
 from spinspectra.layers.kinds import nature_of
 from spinspectra.layers.layer import natural_key
 from spinspectra.layers.network import BlockMatrix, Network
+from spinspectra.text import shown
 from spinspectra.weights import TensorInfo, Weights
 
 _ATTENTION = re.compile(r"attn|attention|query|(^|[._])(key|value)([._]|$)|qkv|[qkv]_proj")
@@ -33,8 +34,8 @@ class DenseStack(Network):
         ]
 
 
-def dense_stack(weights: Weights, infos: Mapping[str, TensorInfo]) -> DenseStack | None:
-    """The dense layers of a checkpoint that holds no other matrix and whose sizes meet; None for any other.
+def dense_stack(weights: Weights, infos: Mapping[str, TensorInfo]) -> DenseStack | str:
+    """The dense layers of a checkpoint that holds no other matrix and whose sizes meet; of any other the reason.
 
     Matrices of attention, by their names, are none: they do not follow one another, even where their sizes meet.
     Their order is that of the file, or else the natural one of their names; the natural one first where the file's is
@@ -44,8 +45,12 @@ def dense_stack(weights: Weights, infos: Mapping[str, TensorInfo]) -> DenseStack
     """
     natures = {name: nature_of(name, infos) for name in infos}
     matrices = [name for name, nature in natures.items() if nature.n_matrices]
-    if len(matrices) < 2 or any(natures[name].kind != "dense" or _ATTENTION.search(name) for name in matrices):
-        return None
+    for name in matrices:
+        if natures[name].kind != "dense" or _ATTENTION.search(name):
+            kind = "part of an attention" if natures[name].kind == "dense" else f"of kind {natures[name].kind}"
+            return f"{shown(name)} is {kind}"
+    if len(matrices) < 2:
+        return "it has one matrix" if matrices else "it has no matrices"
     keras = all(infos[name].module in ("Dense", "EinsumDense") or name.endswith("kernel") for name in matrices)
     orientations: tuple[Stored, ...] = ("in_out",) if keras else ("out_in", "in_out")
     orders = (matrices, sorted(matrices, key=natural_key))
@@ -53,7 +58,15 @@ def dense_stack(weights: Weights, infos: Mapping[str, TensorInfo]) -> DenseStack
         for order in orders[::-1] if matrices == sorted(matrices) else orders:
             if _meet([infos[name] for name in order], stored):
                 return DenseStack(len(order), weights, frozenset(infos), tuple(order), stored)
-    return None
+    return _where_sizes_part(orders[1], infos, orientations[0])
+
+
+def _where_sizes_part(order: Sequence[str], infos: Mapping[str, TensorInfo], stored: Stored) -> str:
+    for before, after in pairwise(order):
+        if not _meet([infos[before], infos[after]], stored):
+            shapes = infos[before].shape, infos[after].shape
+            return f"{shown(before)} of {shapes[0]} and {shown(after)} of {shapes[1]} do not meet"
+    return "sizes do not meet"
 
 
 def _meet(infos: Sequence[TensorInfo], stored: Stored) -> bool:

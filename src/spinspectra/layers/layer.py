@@ -22,7 +22,8 @@ class Layer:
     one a kernel position for a convolution, one a gate of a recurrent layer, one a layer of a stack, none for vectors
     and tables that act as no linear map. channels: where a convolution's stand, "first" or "last", else None.
     same_as: the tensor of another name that is the same memory, if it is tied to one, else empty. reason: why it holds
-    no matrix, where its shape and kind do not say.
+    no matrix, where its shape and kind do not say. side_by_side: whether the gates of a recurrent layer stand side by
+    side, as Keras has them, and not one above the other, as torch does.
     """
 
     index: int
@@ -35,12 +36,15 @@ class Layer:
     channels: Channels | None = None
     same_as: str = ""
     reason: str = ""
+    side_by_side: bool = False
 
     @property
     def matrix_shape(self) -> tuple[int, int]:
         """Rows and columns of each of its matrices; (0, 0) where there are none."""
         if self.n_matrices == 0:
             return 0, 0
+        if self.side_by_side:
+            return self.shape[0], self.shape[1] // self.n_matrices
         if self.kind == "recurrent":
             return self.shape[0] // self.n_matrices, self.shape[1]
         rows, columns = self.shape[:2] if self.channels == "first" else self.shape[-2:]
@@ -55,13 +59,16 @@ class Layer:
         one is (out, in / groups, k...), and so are its slices: all groups, one above the other, and not the
         block-diagonal map. Stack of shape (k..., n, m): its matrices (n, m) in row-major order. Recurrent of shape
         (g h, n): the g gates, (h, n) each, in torch's order (LSTM: input, forget, cell, output; GRU: reset, update,
-        new). Raises WeightsError if it cannot be read.
+        new); in Keras (n, g h), which gives (n, h) each, the GRU's in its order (update, reset, new). Raises
+        WeightsError if it cannot be read.
         """
         if self.n_matrices == 0:
             return []
         values = self._weights.read(self.name)
         if self.channels == "first":
             slices = np.moveaxis(values.reshape(*self.matrix_shape, self.n_matrices), -1, 0)
+        elif self.side_by_side:
+            slices = np.moveaxis(values.reshape(self.shape[0], self.n_matrices, -1), 1, 0)
         else:
             slices = values.reshape(self.n_matrices, *self.matrix_shape)
         return [np.ascontiguousarray(one) for one in slices]
@@ -85,7 +92,7 @@ class Layer:
             )
         if self.n_matrices == 1:
             return parts[0].reshape(self.shape)
-        axis = -1 if self.channels == "first" else 0
+        axis = -1 if self.channels == "first" else 1 if self.side_by_side else 0
         return np.stack(parts, axis=axis).reshape(self.shape)
 
 
@@ -114,6 +121,7 @@ def read_layers(source: Any, channels: Channels | None = None) -> Iterator[Layer
             nature.channels,
             info.same_as,
             nature.reason,
+            nature.side_by_side,
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from spinspectra.errors import ChainError, OptionError, UnknownFamilyError
-from spinspectra.layers.dense_stack import dense_stack
+from spinspectra.layers.dense_stack import DenseStack, dense_stack
 from spinspectra.layers.families import FAMILIES, Family, Layout
 from spinspectra.layers.families.base import experts_of
 from spinspectra.layers.families.refused import why_refused
@@ -38,11 +38,13 @@ def recognise(weights: Weights, prefix: str | None = None) -> Network:
     named = model_types(weights.config)
     known = [family for family in FAMILIES if set(named) & set(family.model_types)]
     found = find_stacks(infos, known or _by_signs(list(infos)), needs_all=not known)
-    plain = not found and not named and prefix is None and not why_refused(infos)
-    if plain and (stack := dense_stack(weights, infos)):
-        return stack
+    if not found and not named and prefix is None and not why_refused(infos):
+        stack = dense_stack(weights, infos)
+        if isinstance(stack, DenseStack):
+            return stack
+        raise _unknown(weights, named, found, infos, f"; nor is it a plain network of dense layers: {stack}")
     if not found or (named and not known and prefix is None):
-        raise _unknown(weights.source, named, found, infos)
+        raise _unknown(weights, named, found, infos)
     chosen = _choose(found, prefix, weights.source)
     return _transformer(weights, infos, chosen, found[chosen], bool(known))
 
@@ -67,8 +69,15 @@ def _transformer(
 
 
 def _unknown(
-    source: str, named: list[str], found: Mapping[str, Stack], infos: Mapping[str, TensorInfo]
+    weights: Weights,
+    named: list[str],
+    found: Mapping[str, Stack],
+    infos: Mapping[str, TensorInfo],
+    not_plain: str = "",
 ) -> UnknownFamilyError:
+    source = weights.source
+    if unread := getattr(weights, "unread", ""):
+        return UnknownFamilyError(f"{source}: holds {shown(unread)}, which are not read here; dequantise it first")
     known = ", ".join(family.name for family in FAMILIES)
     said = f" (config.json says {shown(named[0])!r})" if named else ""
     if reason := why_refused(infos):
@@ -79,8 +88,8 @@ def _unknown(
     alike = _listed([f"{shown(stack)!r} ({one.family.name})" for stack, one in found.items()])
     hint = f"Tensors named alike are under {alike}: prefix= takes one of these stacks as such. " if found else ""
     return UnknownFamilyError(
-        f"{source}: no known architecture family{said}; known: {known}. {hint}For any other network build the chain "
-        "from its matrices, input x output: IsingChain.from_matrices([J0, J1, ...])"
+        f"{source}: no known architecture family{said}; known: {known}{not_plain}. {hint}For any other network build "
+        "the chain from its matrices, input x output: IsingChain.from_matrices([J0, J1, ...])"
     )
 
 

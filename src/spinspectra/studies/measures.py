@@ -1,19 +1,16 @@
 """All that the weights of one model say of it, as one row of numbers: spectra averaged over layers, and spins."""
 
-import re
 import warnings
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spinspectra.errors import DoubtWarning, UnknownFamilyError
+from spinspectra.errors import DoubtWarning
 from spinspectra.ising.bounds import energy_bounds
 from spinspectra.ising.chain import IsingChain
 from spinspectra.ising.sampling import density_of_states
 from spinspectra.ising.shuffle import Within
-from spinspectra.layers import Layer, read_layers
 from spinspectra.seeds import Seed, child_seed, seed_sequence
 from spinspectra.spectra.analyze import SUMMARY, analyze
 from spinspectra.spectra.columns import OVER_TRAINED_BELOW
@@ -21,8 +18,6 @@ from spinspectra.spectra.effective_space import UNDER_TRAINED_ABOVE
 from spinspectra.spectra.layer_quality import QUALITIES
 from spinspectra.studies.null import SHUFFLES, SWEEPS, shuffled_null, twin_of_null
 from spinspectra.studies.widths import heat_peak
-from spinspectra.text import shown
-from spinspectra.weights import open_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +42,6 @@ HEAT = ("T_c", "T_c_err", "T_c_shuffled", "T_c_shuffled_err", "T_c_ratio", "C_ma
 
 _HEAT = 3  # purpose of random numbers; those before it are of the null
 _N_BINS, _RUNS, _HEAT_SWEEPS = 500, 2, 600
-_ATTENTION = re.compile(r"attn|attention|query|(^|[._])(key|value)([._]|$)|qkv|[qkv]_proj")
 
 
 def measure_model(
@@ -79,10 +73,9 @@ def measure_model(
 
     Raises what `analyze`, `chain_of` and `anneal` raise.
     """
-    source = _opened(source)
     found: dict[str, float] = {}
     if spectra:
-        found |= _spectral(analyze(source, randomize=True, mp_fit=True, detx=True, seed=seed))
+        found |= _spectral(analyze(_opened(source), randomize=True, mp_fit=True, detx=True, seed=seed))
     if not (ising or heat):
         return found
     chain = chain_of(source, blocks, prefix) if chain is None else chain
@@ -95,25 +88,10 @@ def measure_model(
 
 
 def chain_of(source: Any, blocks: int | None = None, prefix: str | None = None) -> IsingChain:
-    """The chain of a transformer (`IsingChain.from_weights`), or of a plain network of dense layers that meet.
-
-    A plain network has dense matrices and vectors, nothing else. In the natural order of their names every matrix ends
-    in as many nodes as the next one starts from: stored output x input, as torch does, or else input x output.
-
-    Raises UnknownFamilyError for any other network, and what `from_weights` raises.
-    """
-    weights = open_weights(_opened(source))
-    try:
-        return IsingChain.from_weights(weights, blocks, prefix)
-    except UnknownFamilyError as error:
-        if blocks is not None or prefix is not None:
-            raise
-        layers = [layer for layer in read_layers(weights) if len(layer.shape) > 1]
-        if reason := _why_not_plain(layers):
-            raise UnknownFamilyError(f"{error}; nor is it a plain network of dense layers: {reason}") from None
-    turned = _meet([layer.shape[::-1] for layer in layers])
-    matrices = (layer.matrices()[0] for layer in layers)
-    return IsingChain.from_matrices((one.T if turned else one for one in matrices), weights.source)
+    """`IsingChain.from_weights`, also of a list of matrices, input x output. Raises what that raises."""
+    if isinstance(source, Sequence) and not isinstance(source, str) and blocks is None and prefix is None:
+        return IsingChain.from_matrices(source)
+    return IsingChain.from_weights(_opened(source), blocks, prefix)
 
 
 def _opened(source: Any) -> Any:
@@ -121,26 +99,6 @@ def _opened(source: Any) -> Any:
     if isinstance(source, Sequence) and not isinstance(source, str):
         return {f"{i}.weight": np.asarray(matrix).T for i, matrix in enumerate(source)}
     return source
-
-
-def _why_not_plain(layers: Sequence[Layer]) -> str:
-    """Why the tensors of two sides and more are no chain in their order; empty if they are."""
-    if not layers:
-        return "it has no matrices"
-    for layer in layers:
-        if layer.kind != "dense" or _ATTENTION.search(layer.name):
-            kind = "part of an attention" if layer.kind == "dense" else f"of kind {layer.kind}"
-            return f"{shown(layer.name)} is {kind}"
-    if _meet([layer.shape[::-1] for layer in layers]) or _meet([layer.shape for layer in layers]):
-        return ""
-    for before, after in pairwise(layers):
-        if before.shape[0] != after.shape[1]:
-            return f"{shown(before.name)} of {before.shape} and {shown(after.name)} of {after.shape} do not meet"
-    return "sizes do not meet"
-
-
-def _meet(shapes: Sequence[tuple[int, ...]]) -> bool:
-    return all(before[1] == after[0] for before, after in pairwise(shapes))
 
 
 def _spectral(details: "pd.DataFrame") -> dict[str, float]:

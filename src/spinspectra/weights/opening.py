@@ -43,7 +43,7 @@ def _onnx(path: Path, config: Mapping[str, Any] | None) -> Weights:
 
 
 def _keras(path: Path, config: Mapping[str, Any] | None) -> Weights:
-    from spinspectra.weights.keras_file import open_keras_file
+    from spinspectra.weights.keras.file import open_keras_file
 
     return open_keras_file(path, config)
 
@@ -82,7 +82,7 @@ def open_weights(source: Any, config: Mapping[str, Any] | None = None) -> Weight
         return dequantised(MappingWeights(source, "mapping of arrays", config))
     # before torch: on the torch backend a Keras model is a module too
     if _is_from(source, "keras", "tf_keras") and hasattr(source, "weights"):
-        from spinspectra.weights.keras_model import open_keras_model
+        from spinspectra.weights.keras.model import open_keras_model
 
         return open_keras_model(source, config)
     if _is_from(source, "onnx") and hasattr(source, "graph") and hasattr(source, "SerializeToString"):
