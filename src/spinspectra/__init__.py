@@ -58,6 +58,12 @@ _HOMES = {
     "compare_models": "spinspectra.studies.comparison",
     "measure_model": "spinspectra.studies.measures",
     "rank_correlation": "spinspectra.studies.rank_correlation",
+    "write_report": "spinspectra.report.write",
+    "layers_to_train": "spinspectra.advice",
+    "parameter_groups": "spinspectra.advice",
+    "suggest_learning_rates": "spinspectra.advice",
+    "suggest_sparsity": "spinspectra.advice",
+    "suggest_weight_decay": "spinspectra.advice",
     "SpinSpectraError": "spinspectra.errors",
 }
 
@@ -110,6 +116,12 @@ __all__ = [
     "compare_models",
     "measure_model",
     "rank_correlation",
+    "write_report",
+    "layers_to_train",
+    "parameter_groups",
+    "suggest_learning_rates",
+    "suggest_sparsity",
+    "suggest_weight_decay",
     "SpinSpectraError",
     "__version__",
 ]
@@ -128,6 +140,13 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from spinspectra.advice import (
+        layers_to_train,
+        parameter_groups,
+        suggest_learning_rates,
+        suggest_sparsity,
+        suggest_weight_decay,
+    )
     from spinspectra.errors import SpinSpectraError
     from spinspectra.ising import (
         EnergyBounds,
@@ -145,6 +164,7 @@ if TYPE_CHECKING:
     from spinspectra.ising.sampling import density_of_states
     from spinspectra.ising.thermodynamics import thermodynamics
     from spinspectra.layers import Layer, describe, read_layers
+    from spinspectra.report.write import write_report
     from spinspectra.spectra import (
         EffectiveSpace,
         LayerQuality,

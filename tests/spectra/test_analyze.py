@@ -212,3 +212,9 @@ def test_detx_finds_the_same_start_in_both_units(details: pd.DataFrame) -> None:
     rescaled = details.detX_val * details.num_evals / details.norm
     np.testing.assert_allclose(details.detX_val_unrescaled, rescaled, rtol=1e-12)
     assert details.lambda_ERG.equals(details.detX_val)
+
+
+def test_a_name_that_is_no_text_is_spelled_out():
+    """Half a surrogate pair, which JSON headers may hold and tables of text may not."""
+    details = analyze({"a\ud800.weight": np.random.default_rng(0).standard_normal((20, 10))})
+    assert details["longname"].tolist() == ["a\\ud800"]

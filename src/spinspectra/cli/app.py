@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from spinspectra import __version__
-from spinspectra.cli import compare
+from spinspectra.cli import compare, report
 from spinspectra.cli.options import (
     LARGEST_SEED,
     MOST_BINS,
@@ -265,6 +265,7 @@ def demo() -> None:
 
 
 app.command("compare")(compare.command)
+app.command("report")(report.command)
 app.add_typer(study, name="study")
 
 

@@ -65,8 +65,8 @@ def choose(layers: Sequence[Layer], choice: Choice) -> list[Layer]:
 
 
 def long_name(layer: Layer) -> str:
-    """The tensor's name without `.weight`."""
-    return layer.name.removesuffix(".weight")
+    """The tensor's name without `.weight`; what no text may hold (halves of surrogate pairs) is spelled out."""
+    return layer.name.removesuffix(".weight").encode("utf-8", "backslashreplace").decode()
 
 
 def _own_ties(chosen: Sequence[Layer]) -> list[Layer]:
