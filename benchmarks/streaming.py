@@ -121,7 +121,7 @@ def main() -> None:
             "model.layers.0.mlp.down_proj",
             "lm_head",
         ):
-            seconds, memory, _text = run("analyze", str(options.folder), "--layers", name)
+            seconds, memory, _text = run("analyze", str(options.folder), "--layer", name)
             print(f"analyze {name}: {seconds:.1f} s, peak {memory:.2f} GB")
         return
     seconds, memory, text = run("analyze", str(options.folder), "-o", str(options.folder / "details.csv"))

@@ -89,7 +89,8 @@ def analyze(
         str | None, typer.Option(help="Against a few huge eigenvalues: clip_xmax or xmin_peak.", show_default=False)
     ] = None,
     layers: Annotated[
-        list[str] | None, typer.Option("--layer", help="Only this id, name or kind; -x leaves x out. Repeatable.")
+        list[str] | None,
+        typer.Option("--layer", "--layers", help="Only this id, name or kind; -x leaves x out. Repeatable."),
     ] = None,
     min_evals: Annotated[int, typer.Option(help="Skip layers with fewer eigenvalues.", min=1)] = 8,
     max_evals: Annotated[

@@ -24,7 +24,7 @@ Models = Annotated[
 def command(
     models: Models,
     layers: Annotated[
-        list[str] | None, typer.Option(help="Only this id, name or kind; -NAME leaves one out.", show_default="all")
+        list[str] | None, typer.Option("--layer", "--layers", help="Only this id, name or kind; -NAME leaves one out.")
     ] = None,
     min_evals: Annotated[int, typer.Option(help="Skip layers with fewer eigenvalues.", min=1)] = 8,
     detx: Annotated[bool, typer.Option("--detx", help="SETOL's effective correlation space, of both.")] = False,

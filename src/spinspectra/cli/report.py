@@ -31,7 +31,7 @@ def command(
     heat: Annotated[bool, typer.Option("--heat", help="Sample the density of states too: minutes.")] = False,
     ising: Annotated[bool, typer.Option("--ising/--no-ising", help="Seek the lowest energies.")] = True,
     layers: Annotated[
-        list[str] | None, typer.Option(help="Only this id, name or kind; -NAME leaves one out.", show_default="all")
+        list[str] | None, typer.Option("--layer", "--layers", help="Only this id, name or kind; -NAME leaves one out.")
     ] = None,
     prefix: Prefix = None,
     seed: Annotated[int, typer.Option(help="Behind all that is random.", min=0, max=LARGEST_SEED)] = 0,
