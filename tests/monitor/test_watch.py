@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -16,6 +17,10 @@ import spinspectra as ss
 from spinspectra.errors import OptionError
 from spinspectra.monitor import MonitorWarning, Watch
 from spinspectra.monitor import watch as module
+from spinspectra.monitor.helper import HelperError
+from spinspectra.monitor.messages import Answer, Clock
+from spinspectra.monitor.snapshot import Snapshot
+from tests.monitor.conftest import HelperHere
 from tests.monitor.helpers import heavy, loop, rows, settle, weights
 
 
@@ -258,3 +263,26 @@ def test_a_process_that_is_killed_is_told_of_and_started_anew(tmp_path: Path) ->
     assert 2 in steps
     assert 11 in steps
     assert len(steps) < 10
+
+
+def test_a_measurement_that_hangs_does_not_keep_the_training_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    class Hangs(HelperHere):
+        def measure(self, clock: Clock, snapshot: Snapshot) -> Answer:
+            ended.wait(60.0)
+            raise HelperError("the process that measures was ended")
+
+        def close(self) -> None:
+            ended.set()
+
+    monkeypatch.setattr(module, "Helper", Hangs)
+    monkeypatch.setattr(module, "_PATIENCE", 0.2)
+    watch = Watch(every=1, budget=None)
+    watch.step(1, weights())
+    settle(watch)
+    watch.step(2, weights())
+    began = time.perf_counter()
+    with pytest.warns(MonitorWarning, match="HelperError: the process that measures was ended"):
+        watch.close()
+    assert time.perf_counter() - began < 30.0
